@@ -1,0 +1,106 @@
+"""Every error that the toolkit raises on purpose, in one tree.
+
+    MigrateError
+    ├── InputError           exit 2   the user's input is wrong: fix it; nothing was written
+    ├── EnvironmentFault     exit 3   a database, file or disk is out of reach; running again is safe
+    │   ├── TransientFault            the same transaction may succeed when tried again
+    │   └── ConnectionLost            as before, on a new connection
+    ├── StateError           exit 4   refused: decide first (other holder, fingerprint, changed rows)
+    │   └── Fenced                    this process lost the run to a newer epoch
+    ├── Paused               exit 5   stopped by a limit or an operator
+    ├── DataError            exit 1   look at these rows
+    │   └── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
+    └── Interrupted          exit 130 stopped by a signal; running again is safe
+
+A message says what happened; `where` says at which file, line, table or key range; `next_step` says what to do.
+Drivers' own errors are turned into these in one place per store, with the cause chained. Secrets never enter a message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+ViolationKind = Literal["unique", "foreign_key", "check", "not_null", "value"]
+
+
+class MigrateError(Exception):
+    """What happened, where, and what to do next."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, where: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.where:
+            parts.append(f"  where: {self.where}")
+        if self.next_step:
+            parts.append(f"  next:  {self.next_step}")
+        return "\n".join(parts)
+
+
+class InputError(MigrateError):
+    """A command line, mapping file or URL that cannot be meant; nothing was written."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(MigrateError):
+    """A database, file or disk is out of reach; running the same command again is safe."""
+
+    exit_code = 3
+
+
+class TransientFault(EnvironmentFault):
+    """A deadlock, a lock time-out, a serialisation failure: the same transaction may succeed when tried again."""
+
+
+class ConnectionLost(TransientFault):
+    """The connection is gone: try again on a new one."""
+
+
+class StateError(MigrateError):
+    """Refused, since the state is not what the command needs; a person decides."""
+
+    exit_code = 4
+
+
+class Fenced(StateError):
+    """Another process took the run over; this one may not write any more."""
+
+
+class Paused(MigrateError):
+    """The run was stopped by a limit or an operator; `migrate resume` clears it."""
+
+    exit_code = 5
+
+
+class DataError(MigrateError):
+    """Rows that a person has to look at."""
+
+    exit_code = 1
+
+
+class ConstraintViolation(DataError):
+    """The target refused rows.
+
+    After it the session's transaction can only be rolled back to a savepoint or as a whole.
+    `kind` is what was violated; `constraint` is its name where the database tells.
+    """
+
+    def __init__(
+        self, message: str, *, kind: ViolationKind, constraint: str | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(message, where=where)
+        self.kind: ViolationKind = kind
+        self.constraint = constraint
+
+
+class Interrupted(MigrateError):
+    """Stopped by a signal at a safe point; running the same command again goes on."""
+
+    exit_code = 130

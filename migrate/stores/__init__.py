@@ -1,0 +1,1 @@
+"""Databases and files behind one port: see `migrate.stores.port`."""
