@@ -1,0 +1,1 @@
+"""Tests that run what the documents show and compare generated documents with their generators."""
