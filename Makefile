@@ -21,7 +21,9 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install it, or name it: make setup PYTHON=/path/to/python" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { .ci/apt python3-venv && $(PYTHON) -m venv .venv; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	# Compat: the checkout itself is on the path, so that a new package in it is found without another set-up.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat -e .
 	@touch $(READY)
 
 services: ## MariaDB for the tests (through apt, as root)

@@ -47,6 +47,10 @@ class SourceReader(Protocol):
         """
         ...
 
+    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
+        """All rows whose `columns` equal one of `keys` (NULL equals NULL), sorted by `order`; schema as `read`. At most some thousand keys."""
+        ...
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` (and `ANOMALY`); for lookup tables."""
         ...
@@ -133,10 +137,18 @@ class TargetSession(Protocol):
         """
         ...
 
-    def fetch(self, table: TableShape, by: tuple[str, ...], keys: pa.Table, *, lock: bool) -> pa.Table:
+    def fetch(
+        self,
+        table: TableShape,
+        by: tuple[str, ...],
+        keys: pa.Table,
+        *,
+        lock: bool,
+        columns: tuple[str, ...] | None = None,
+    ) -> pa.Table:
         """Stored rows that the *database* holds equal to a row of `keys` (columns `by`) under its own collations.
 
-        Returns `ORDINAL` then all columns of the table, losslessly read, plus `ANOMALY`. One key may find several rows, and none.
+        Returns `ORDINAL`, then `columns` of the table (default: all), losslessly read, then `ANOMALY`. One key may find several rows, and none.
         `lock` takes row locks until the end of the transaction, in key order.
         """
         ...
