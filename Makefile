@@ -17,11 +17,11 @@ help: ## list the targets
 setup: $(READY) ## virtual environment in .venv with the pinned dependencies
 
 # The stamp is younger than the requirement files as long as they did not change.
+# Compat mode puts the checkout itself on the path, so that a new package in it is found without another set-up.
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install it, or name it: make setup PYTHON=/path/to/python" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { .ci/apt python3-venv && $(PYTHON) -m venv .venv; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	# Compat: the checkout itself is on the path, so that a new package in it is found without another set-up.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--config-settings editable_mode=compat -e .
 	@touch $(READY)
