@@ -178,6 +178,8 @@ class TargetStore(Protocol):
     """A target database as a whole. Its ledger lives in the same database."""
 
     dialect: str
+    ledger_schema: str | None
+    """The schema that the ledger's tables are in; None is the connection's default."""
     writers: int | None
     """How many sessions can usefully write at once: 1 for SQLite, None for no limit."""
 

@@ -1,0 +1,59 @@
+"""Opens the store that a URL or path names; the only place that knows which module serves which database.
+
+A module that serves a dialect has two functions, `open_source(spec)` and `open_target(url, ledger_schema)`, with the types below.
+Modules are imported when they are needed, so that a missing driver of one database never disturbs another.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final, cast
+
+from migrate.errors import InputError
+from migrate.stores.port import SourceStore, TargetStore
+from migrate.stores.urls import dialect_of, parse_url
+from migrate.values import SourceSpec
+
+_MODULES: Final = {
+    "postgresql": "migrate.stores.postgres",
+    "mariadb": "migrate.stores.mariadb",
+    "sqlite": "migrate.stores.sqlite",
+}
+_ANY_DIALECT: Final = "migrate.stores.generic"
+_FILES: Final = "migrate.stores.files"
+
+
+def open_source(spec: SourceSpec) -> SourceStore:
+    """The source that `spec` names, with its shape read.
+
+    Raises:
+        InputError: not exactly one of table, query, files; no such table or file; a query without a key.
+        EnvironmentFault: the database cannot be reached.
+    """
+    if sum(part is not None for part in (spec.table, spec.query, spec.files)) != 1:
+        raise InputError("a source is exactly one of table, query, files")
+    if spec.files is not None:
+        return cast("SourceStore", _module(_FILES).open_source(spec))
+    if spec.url is None:
+        raise InputError("the source has no url", next_step="give `url:` in the mapping, or --source URL")
+    return cast("SourceStore", _serving(spec.url).open_source(spec))
+
+
+def open_target(url: str, ledger_schema: str | None = None) -> TargetStore:
+    """The target database at `url`, which keeps `ledger_schema` as its attribute (None: the connection's default schema).
+
+    Connections are made when they are asked for, so a database that is out of
+    reach shows itself as EnvironmentFault at the first use.
+
+    Raises:
+        InputError: the URL cannot be meant, or its driver is not installed.
+    """
+    return cast("TargetStore", _serving(url).open_target(url, ledger_schema))
+
+
+def _serving(url: str) -> Any:  # noqa: ANN401 - a module
+    return _module(_MODULES.get(dialect_of(parse_url(url)), _ANY_DIALECT))
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 - a module
+    return importlib.import_module(name)
