@@ -1,0 +1,79 @@
+"""Access to the ledger of one target database for small statements outside of batch transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from migrate.errors import EnvironmentFault, StateError, TransientFault
+from migrate.ledger.clock import clock_ms
+from migrate.ledger.tables import LedgerTables, ledger_tables
+from migrate.stores.port import TargetStore
+
+
+class Ledger:
+    """The ledger tables of one target, and how to reach them.
+
+    Every write is one statement that names the state it expects (compare and set), so that it is atomic in every database
+    and a lost race is seen as zero rows.
+    """
+
+    def __init__(self, store: TargetStore, schema: str | None = None) -> None:
+        self.store = store
+        self.tables: LedgerTables = ledger_tables(schema)
+        self.clock = clock_ms(store.dialect)
+
+    def create(self) -> None:
+        """Create the tables that are missing; safe when several processes do it at once."""
+        with self._faults("create the ledger tables"):
+            try:
+                self.tables.metadata.create_all(self.store.engine())
+            except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError):
+                # Somebody else created a table between our look and our CREATE: look again, and let a real error show itself.
+                self.tables.metadata.create_all(self.store.engine())
+
+    def exists(self) -> bool:
+        """True when this database has a ledger."""
+        with self._faults("look for the ledger tables"):
+            return sa.inspect(self.store.engine()).has_table("migrate_run", schema=self.tables.metadata.schema)
+
+    def require(self) -> None:
+        """Raise StateError unless this database has a ledger."""
+        if not self.exists():
+            raise StateError(
+                "there is no ledger in this database: nothing was ever run into it",
+                next_step="check the target URL (--target), or begin with `migrate run`",
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for queries."""
+        with self._faults("read the ledger"), self.store.engine().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A connection whose work is committed at the end of the block, or rolled back by an error."""
+        with self._faults("write the ledger"), self.store.engine().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _faults(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise TransientFault(f"could not {what}: {_first_line(error)}", next_step="run the same command again") from error
+        except sa.exc.ProgrammingError as error:
+            raise EnvironmentFault(
+                f"could not {what}: {_first_line(error)}",
+                next_step="check the privileges of the database user, and that the ledger is of this version",
+            ) from error
+        except sa.exc.DBAPIError as error:
+            raise EnvironmentFault(f"could not {what}: {_first_line(error)}") from error
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    # Driver texts carry the whole statement with its parameters behind the first line.
+    return str(error.orig).strip().split("\n", 1)[0]
