@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 CODE := $(wildcard migrate fixtures loadtest) tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test check bench torture lock clean
+.PHONY: help setup services demo test check docs bench torture lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,9 @@ check: setup services ## what CI runs: format, lint, types, tests, documents
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --ignore=tests/benchmarks
+
+docs: setup ## write the generated documents anew
+	$(BIN)/python -m tests.docs.generated
 
 bench: setup services ## the yardsticks beside the toolkit, and their ratios
 	$(BIN)/python -m pytest tests/benchmarks -p no:xdist -s --timeout=0

@@ -1,0 +1,31 @@
+"""The documents that are made from the code, and the command that makes them: `make docs`.
+
+To add one: write a function without arguments that returns the whole text, and name it in `GENERATED`.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.docs.documents import ROOT
+
+GENERATED: Final[dict[str, Callable[[], str]]] = {}
+"""Path in the checkout → the function that returns its content."""
+
+
+def write(root: Path = ROOT) -> list[str]:
+    """Write every generated document under `root`; the paths of those that changed."""
+    changed = []
+    for name, content in GENERATED.items():
+        path, text = root / name, content()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed.append(name)
+    return changed
+
+
+if __name__ == "__main__":
+    for changed_name in write():
+        sys.stdout.write(f"wrote {changed_name}\n")
