@@ -1,0 +1,192 @@
+"""The hash-chained log of a ledger: events, and seals over what was applied.
+
+The lease holder seals now and then in small transactions. A seal lists its entries one by one, never "all above the last number", which
+would skip what commits late. A seal hashes the one before it; its number is the primary key, so that who loses the race tries again.
+Nothing sealed is updated: `verify_log` finds any entry, undo chunk, event or seal that was changed, and any that is missing inside the chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from migrate.ledger.connection import Ledger
+
+FIRST = "0" * 64
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LogFinding:
+    """Something in the log that does not hold."""
+
+    seal_no: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogVerdict:
+    """What `verify_log` found: `entries` sealed and checked, `unsealed` waiting for the next seal."""
+
+    seals: int
+    entries: int
+    unsealed: int
+    findings: tuple[LogFinding, ...]
+
+
+def add_event(ledger: Ledger, mapping: str, run: str | None, kind: str, detail: Mapping[str, object]) -> None:
+    """Append an event: what a person or a takeover did to a run."""
+    text = _canonical(detail)
+    with ledger.writing() as connection:
+        connection.execute(
+            sa.insert(ledger.tables.event).values(mapping=mapping, run=run, kind=kind, detail=text, at_ms=ledger.clock)
+        )
+
+
+def read_events(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    """The events of a run, oldest first."""
+    table = ledger.tables.event
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(table.c.event_no)).mappings().all()
+    return [{**row, "detail": json.loads(row["detail"])} for row in rows]
+
+
+def seal(ledger: Ledger, run: str) -> int:
+    """Seal what is committed of a run and not sealed yet; how many entries that were."""
+    for _ in range(_ATTEMPTS):
+        entries = _unsealed(ledger, run)
+        if not entries:
+            return 0
+        number, previous = _last(ledger)
+        listed = _canonical(entries)
+        try:
+            with ledger.store.engine().begin() as connection:
+                connection.execute(
+                    sa.insert(ledger.tables.seal).values(
+                        seal_no=number + 1,
+                        run=run,
+                        entries=listed,
+                        previous=previous,
+                        hash=_chained(previous, number + 1, run, listed),
+                        sealed_ms=ledger.clock,
+                    )
+                )
+        except sa.exc.IntegrityError:
+            continue
+        return len(entries)
+    return 0
+
+
+def verify_log(ledger: Ledger) -> LogVerdict:
+    """Check the whole chain of a ledger, and every sealed entry and undo chunk against it."""
+    table = ledger.tables.seal
+    with ledger.reading() as connection:
+        seals = connection.execute(sa.select(table).order_by(table.c.seal_no)).mappings().all()
+    findings: list[LogFinding] = []
+    present = {run: {entry[:2]: entry[2] for entry in _entries(ledger, run)} for run in _run_names(ledger)}
+    previous, expected, sealed = FIRST, 1, 0
+    for row in seals:
+        findings += _check_seal(row, expected, previous)
+        entries = json.loads(row["entries"])
+        findings += _check_entries(row["seal_no"], present.get(row["run"], {}), entries)
+        sealed += len(entries)
+        previous, expected = row["hash"], row["seal_no"] + 1
+    for run in present:
+        findings += _check_undo(ledger, run)
+    unsealed = sum(len(_unsealed(ledger, run)) for run in present)
+    return LogVerdict(len(seals), sealed, unsealed, tuple(findings))
+
+
+def _check_seal(row: sa.RowMapping, expected: int, previous: str) -> Iterable[LogFinding]:
+    number = row["seal_no"]
+    if number != expected:
+        yield LogFinding(number, f"seal {expected} is missing before it")
+    if row["previous"] != previous:
+        yield LogFinding(number, "does not continue the seal before it")
+    if row["hash"] != _chained(row["previous"], number, row["run"], row["entries"]):
+        yield LogFinding(number, "was changed: its hash does not fit its content")
+
+
+def _check_entries(number: int, present: dict[tuple[str, int], str], listed: list[list[Any]]) -> Iterable[LogFinding]:
+    for kind, seq, digest in listed:
+        found = present.get((kind, seq))
+        if found is None:
+            yield LogFinding(number, f"{kind} {seq} was removed")
+        elif found != digest:
+            yield LogFinding(number, f"{kind} {seq} was changed")
+
+
+def _check_undo(ledger: Ledger, run: str) -> Iterable[LogFinding]:
+    """Each applied entry names the digests of its undo chunks; a chunk may have been pruned, but not changed."""
+    applied, undo = ledger.tables.applied, ledger.tables.undo
+    with ledger.reading() as connection:
+        named = {
+            (row.pass_no, row.range_no): json.loads(row.undo)
+            for row in connection.execute(
+                sa.select(applied.c.pass_no, applied.c.range_no, applied.c.undo).where(applied.c.run == run)
+            )
+        }
+        chunks = connection.execute(
+            sa.select(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no, undo.c.sha256, undo.c.payload)
+            .where(undo.c.run == run)
+            .order_by(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no)
+            .execution_options(stream_results=True, max_row_buffer=1)
+        )
+        seen: dict[tuple[int, int], list[str]] = {}
+        for row in chunks:
+            seen.setdefault((row.pass_no, row.range_no), []).append(row.sha256)
+            if row.payload is not None and hashlib.sha256(row.payload).hexdigest() != row.sha256:
+                yield LogFinding(0, f"undo chunk {row.chunk_no} of batch {row.pass_no}/{row.range_no} of run {run} was changed")
+    for batch in sorted(named.keys() | seen.keys()):
+        if named.get(batch, []) != seen.get(batch, []):
+            yield LogFinding(0, f"undo of batch {batch[0]}/{batch[1]} of run {run} is not what the batch recorded")
+
+
+def _run_names(ledger: Ledger) -> list[str]:
+    with ledger.reading() as connection:
+        return [row.run for row in connection.execute(sa.select(ledger.tables.run.c.run))]
+
+
+def _last(ledger: Ledger) -> tuple[int, str]:
+    table = ledger.tables.seal
+    with ledger.reading() as connection:
+        row = connection.execute(
+            sa.select(table.c.seal_no, table.c.hash).order_by(table.c.seal_no.desc()).limit(1)
+        ).one_or_none()
+    return (0, FIRST) if row is None else (row.seal_no, row.hash)
+
+
+def _unsealed(ledger: Ledger, run: str) -> list[list[Any]]:
+    table = ledger.tables.seal
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(table.c.entries).where(table.c.run == run)).all()
+    sealed = {(kind, seq) for row in rows for kind, seq, _ in json.loads(row.entries)}
+    return [list(entry) for entry in _entries(ledger, run) if entry[:2] not in sealed]
+
+
+def _entries(ledger: Ledger, run: str) -> list[tuple[str, int, str]]:
+    """(kind, number, SHA-256 of the row) of everything of a run that is to be sealed."""
+    found: list[tuple[str, int, str]] = []
+    applied, event = ledger.tables.applied, ledger.tables.event
+    with ledger.reading() as connection:
+        for kind, table, number in (("batch", applied, applied.c.applied_seq), ("event", event, event.c.event_no)):
+            rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(number)).mappings()
+            found += [(kind, row[number], _digest(_canonical(dict(row)))) for row in rows]
+    return found
+
+
+def _chained(previous: str, number: int, run: str | None, entries: str) -> str:
+    return _digest(_canonical([previous, number, run, entries]))
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,212 @@
+"""Which unit of a run holds a target row: found in the undo records, inside of the asking transaction.
+
+A row that stands in the way of a unit is one of two things: it was there before the run (the mapping's `on_conflict` decides), or another unit
+of the same run wrote it or found it identical (then source order decides, in the last phase). The undo records tell which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from migrate.checksum.vectorised import key_hashes
+from migrate.ledger.connection import Ledger
+from migrate.stores.port import TargetSession
+from migrate.values import Key
+from migrate.write.undo import Op, UndoSubject, cut_high, cut_low, decode_undo, may_contain, unit_tokens
+
+_CACHE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A source unit: its key, its rank among equal keys, where it stands in source order, and of how many source rows it is."""
+
+    key: Key
+    ordinal: int
+    range_no: int
+    position: int
+    rows: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts units in source order."""
+        return self.range_no, self.position
+
+    def same_as(self, other: Unit) -> bool:
+        """True for the same source unit, wherever it stands."""
+        return self.key == other.key and self.ordinal == other.ordinal
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a unit did to one target row. `before` is the whole row as it was, by column, or None."""
+
+    unit: Unit
+    target: str
+    target_key: Key
+    op: Op
+    digest: bytes | None
+    before: dict[str, object] | None
+
+
+@dataclass(slots=True)
+class Held:
+    """The live claims on one target row: `claims[0]` set its content (or found it so before the run), the others found it identical.
+
+    `kept`: units that found other content and left it. Both empty once everything was taken back.
+    """
+
+    claims: list[Claim] = field(default_factory=list)
+    kept: list[Claim] = field(default_factory=list)
+
+    def add(self, claim: Claim) -> None:
+        """Take the next record of the row's history into account."""
+        if claim.op in {Op.INSERT, Op.UPDATE}:
+            self.claims = [claim]
+        elif claim.op is Op.IDENTICAL:
+            self.claims.append(claim)
+        elif claim.op is Op.KEPT:
+            self.kept.append(claim)
+        elif claim.op in {Op.DELETE, Op.RESTORE}:
+            self.claims = []
+        else:
+            self.claims = [other for other in self.claims if not other.unit.same_as(claim.unit)]
+            self.kept = [other for other in self.kept if not other.unit.same_as(claim.unit)]
+
+
+_ChunkId = tuple[int, int, int]
+
+
+class Claims:
+    """The claims of one run. Belongs to one worker; asks through the worker's own session, so that it sees its own transaction."""
+
+    def __init__(self, ledger: Ledger, run: str) -> None:
+        self._undo = ledger.tables.undo
+        self._applied = ledger.tables.applied
+        self._run = run
+        self._filters: dict[_ChunkId, bytes] = {}
+        self._cached_bytes = 0
+
+    def held(self, session: TargetSession, target: str, keys: pa.Table) -> dict[int, Held]:
+        """For each position in `keys` (target key columns) that this run touched: what it holds there now. Others are missing."""
+        found: dict[int, Held] = {}
+        if keys.num_rows == 0:
+            return found
+        hashes = key_hashes(keys, tuple(keys.column_names))
+        wanted: dict[Key, list[int]] = {}
+        for position, key in enumerate(_tuples(keys)):
+            wanted.setdefault(key, []).append(position)
+        for chunk, key_filter in self._chunks(session, target):
+            if not may_contain(key_filter, hashes).any():
+                continue
+            subject, records = self._decode(session, chunk)
+            chunk_keys = records.select([f"key_{name}" for name in subject.key])
+            among = np.flatnonzero(np.isin(key_hashes(chunk_keys, tuple(chunk_keys.column_names)), hashes))
+            for claim in _claims(subject, records.take(pa.array(among))):
+                for position in wanted.get(claim.target_key, ()):
+                    found.setdefault(position, Held()).add(claim)
+        return found
+
+    def of_unit(self, session: TargetSession, target: str, unit: Unit) -> list[Claim]:
+        """The live claims of this unit on rows of `target`, kept ones too, in the order of their first writing."""
+        undo = self._undo
+        token = unit_tokens(pa.table({str(number): pa.array([value]) for number, value in enumerate(unit.key)}))[0].as_py()
+        rows = session.execute(
+            sa.select(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no)
+            .where(
+                undo.c.run == self._run,
+                undo.c.target == target,
+                undo.c.low_unit <= cut_high(token),
+                undo.c.high_unit >= cut_low(token),
+            )
+            .order_by(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no)
+        )
+        keys: list[pa.Table] = []
+        for chunk in rows:
+            subject, records = self._decode(session, chunk)
+            of_it = records.filter(_is_unit(subject, records, unit))
+            keys.append(of_it.select([f"key_{name}" for name in subject.key]))
+        if not keys:
+            return []
+        distinct = pa.concat_tables(keys)
+        distinct = distinct.group_by(distinct.column_names, use_threads=False).aggregate([])
+        held = self.held(session, target, distinct)
+        live = (claim for _, each in sorted(held.items()) for claim in (*each.claims, *each.kept))
+        return [claim for claim in live if claim.unit.same_as(unit)]
+
+    def _chunks(self, session: TargetSession, target: str) -> Iterator[tuple[_ChunkId, bytes]]:
+        """All chunks of a target with their filters, in the order in which they changed it; the open transaction's own come last."""
+        undo, applied = self._undo, self._applied
+        of_batch = (
+            (applied.c.run == undo.c.run) & (applied.c.pass_no == undo.c.pass_no) & (applied.c.range_no == undo.c.range_no)
+        )
+        rows = session.execute(
+            sa.select(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no, applied.c.applied_seq)
+            .select_from(undo.outerjoin(applied, of_batch))
+            .where(undo.c.run == self._run, undo.c.target == target)
+        )
+        own_last = 2**63
+        ordered = sorted(rows, key=lambda row: (own_last if row[3] is None else row[3], row[2]))
+        for pass_no, range_no, chunk_no, applied_seq in ordered:
+            chunk = (pass_no, range_no, chunk_no)
+            key_filter = self._filters.get(chunk)
+            if key_filter is None:
+                key_filter = self._one(session, chunk, undo.c.key_filter)
+                if applied_seq is not None:
+                    # Only what is committed may be remembered: an open transaction can still vanish.
+                    self._remember(chunk, key_filter)
+            yield chunk, key_filter
+
+    def _remember(self, chunk: _ChunkId, key_filter: bytes) -> None:
+        if self._cached_bytes + len(key_filter) <= _CACHE_BYTES:
+            self._filters[chunk] = key_filter
+            self._cached_bytes += len(key_filter)
+
+    def _decode(self, session: TargetSession, chunk: _ChunkId) -> tuple[UndoSubject, pa.Table]:
+        return decode_undo(self._one(session, chunk, self._undo.c.payload))
+
+    def _one(self, session: TargetSession, chunk: _ChunkId, column: sa.Column[bytes]) -> bytes:
+        undo = self._undo
+        rows = session.execute(
+            sa.select(column).where(
+                undo.c.run == self._run,
+                undo.c.pass_no == chunk[0],
+                undo.c.range_no == chunk[1],
+                undo.c.chunk_no == chunk[2],
+            )
+        )
+        return bytes(rows[0][0])
+
+
+def _claims(subject: UndoSubject, records: pa.Table) -> Iterator[Claim]:
+    """Python values, since these are the few rows that stand in somebody's way."""
+    units = _tuples(records.select([f"unit_{name}" for name in subject.unit_columns]))
+    keys = _tuples(records.select([f"key_{name}" for name in subject.key]))
+    before_columns = [name for name in records.column_names if name.startswith("before_")]
+    befores = records.select(before_columns).to_pylist() if before_columns else [{}] * records.num_rows
+    fixed = records.select(["ordinal", "unit_range", "position", "unit_rows", "op", "digest"]).to_pylist()
+    for unit, key, row, before in zip(units, keys, fixed, befores, strict=True):
+        op = Op(row["op"])
+        image = {name.removeprefix("before_"): value for name, value in before.items()}
+        holder = Unit(unit, row["ordinal"], row["unit_range"], row["position"], row["unit_rows"])
+        keeps_image = op in {Op.UPDATE, Op.DELETE, Op.RESTORE}
+        yield Claim(holder, subject.target, key, op, row["digest"], image if keeps_image else None)
+
+
+def _is_unit(subject: UndoSubject, records: pa.Table, unit: Unit) -> pa.ChunkedArray:
+    mask = pc.equal(records["ordinal"], unit.ordinal)
+    for name, value in zip(subject.unit_columns, unit.key, strict=True):
+        column = records[f"unit_{name}"]
+        same = pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, pa.scalar(value, column.type)), False)  # noqa: FBT003
+        mask = pc.and_(mask, same)
+    return mask
+
+
+def _tuples(table: pa.Table) -> Iterator[Key]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)

@@ -1,0 +1,350 @@
+"""Write the mapped rows of one target table inside of an open transaction, and say what became of each.
+
+First everything is inserted at once. Only when the database refuses are rows told apart: those already there, the same or different; those
+whose parent is missing; those that another constraint refuses, found by halving. Nothing is ever overwritten or skipped unseen.
+A row that cannot be written is *set aside* with its reason; the caller takes its whole unit back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrate.checksum.vectorised import key_digests, row_digests
+from migrate.errors import ConstraintViolation
+from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
+from migrate.values import ForeignKey, TableShape, UniqueKey
+from migrate.write.claims import Claims
+from migrate.write.target import WriteTarget
+from migrate.write.undo import Op
+
+UNIT = "_unit"
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A unit that cannot be written now. `pending`: the last phase may still settle it; otherwise it is a reject."""
+
+    unit: int
+    pending: bool
+    target: str
+    field: str | None
+    rule: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of `rows` (sorted as written): `ops[i]` of row i, 0 where set aside; `digests` (32 bytes each) of the mapped columns.
+
+    `before`: whole stored rows from before an update, `before_at[j]` the position of the row that replaced the j-th.
+    """
+
+    rows: pa.Table
+    digests: pa.Array
+    ops: npt.NDArray[np.int8]
+    before: pa.Table | None = None
+    before_at: Positions = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    aside: list[Aside] = field(default_factory=list)
+
+
+class RowWriter:
+    """Writes rows of one target for one batch transaction.
+
+    `parents` are the shapes of the tables that the target's foreign keys name.
+    """
+
+    def __init__(
+        self, session: TargetSession, target: WriteTarget, claims: Claims, parents: dict[str, TableShape]
+    ) -> None:
+        self._session = session
+        self._target = target
+        self._claims = claims
+        self._parents = parents
+
+    def write(self, rows: pa.Table, *, expect_conflicts: bool) -> Written:
+        """Write `rows` (`_unit` and the target's fields). `expect_conflicts` saves the attempt to insert all at once."""
+        rows = rows.sort_by([(name, "ascending") for name in (*self._target.key, UNIT)])
+        written = Written(rows, row_digests(rows, self._target.contract), np.zeros(rows.num_rows, dtype=np.int8))
+        everything = np.arange(rows.num_rows, dtype=np.int64)
+        if not expect_conflicts and self._try_insert(written, everything) is None:
+            written.ops[:] = Op.INSERT
+            return written
+        firsts = self._without_repeats(written, everything)
+        self._settle_existing(written, firsts)
+        return written
+
+    def _try_insert(self, written: Written, positions: Positions) -> ConstraintViolation | None:
+        """Insert the rows at `positions`; the violation if the database refused any, with none of them written."""
+        if len(positions) == 0:
+            return None
+        self._session.savepoint("rows")
+        try:
+            self._session.insert(self._target.shape, self._take(written, positions))
+        except ConstraintViolation as violation:
+            self._session.rollback_to("rows")
+            return violation
+        return None
+
+    def _take(self, written: Written, positions: Positions) -> pa.Table:
+        rows = written.rows.select(self._target.fields)
+        return rows if len(positions) == rows.num_rows else rows.take(pa.array(positions))
+
+    def _without_repeats(self, written: Written, positions: Positions) -> Positions:
+        """Positions of the first row of each target key in source order; the others are identical, or pending, or wrong."""
+        codes = np.asarray(
+            pc.dictionary_encode(key_digests(written.rows, self._target.contract).cast(pa.binary())).indices
+        )
+        _, first_at, which = np.unique(codes, return_index=True, return_inverse=True)
+        firsts = first_at[which]
+        for position in positions[firsts != positions]:
+            self._judge_repeat(written, int(firsts[position]), int(position))
+        return positions[firsts == positions]
+
+    def _judge_repeat(self, written: Written, first: int, again: int) -> None:
+        units = written.rows[UNIT]
+        if written.digests[first] == written.digests[again]:
+            written.ops[again] = Op.IDENTICAL
+        elif units[first] == units[again]:
+            self._set_aside(written, again, "KEY", f"two rows of one unit have the target key {self._key(written, again)}")
+        else:
+            reason = f"another source unit has the target key {self._key(written, again)}"
+            self._set_aside(written, again, "CONFLICT", reason, pending=True)
+
+    def _settle_existing(self, written: Written, positions: Positions) -> None:
+        """Compare with the stored rows of the same keys, then insert and update what is left to."""
+        new, update = self._classify(written, positions)
+        self._insert_by_halves(written, new)
+        self._update_by_halves(written, update)
+
+    def _classify(self, written: Written, positions: Positions) -> tuple[Positions, Positions]:
+        """(new, to be updated); the identical, kept and conflicting ones are marked."""
+        target = self._target
+        keys = written.rows.select(target.key).take(pa.array(positions))
+        stored = self._session.fetch(target.shape, target.key, keys, lock=True)
+        if stored.num_rows == 0:
+            return positions, positions[:0]
+        at = positions[np.asarray(stored[ORDINAL])]
+        differing = self._mark_identical(written, stored, at)
+        update = self._judge_conflicts(written, stored.take(pa.array(differing)), at[differing])
+        return np.setdiff1d(positions, at), update
+
+    def _mark_identical(self, written: Written, stored: pa.Table, at: Positions) -> Positions:
+        """Rows of `stored` that are not what is to be written."""
+        same = pc.equal(row_digests(stored, self._target.contract), written.digests.take(pa.array(at)))
+        usable = pc.and_(pc.fill_null(same, False), pc.is_null(stored[ANOMALY]))  # noqa: FBT003 - pyarrow's own signature
+        identical = np.asarray(pc.and_(usable, self._in_scope(stored)))
+        written.ops[at[identical]] = Op.IDENTICAL
+        return np.flatnonzero(~identical)
+
+    def _judge_conflicts(self, written: Written, stored: pa.Table, at: Positions) -> Positions:
+        """Stored rows with other content: by this run, or there before it. Returns the positions to update, before-images kept."""
+        if stored.num_rows == 0:
+            return at
+        key = self._target.key
+        touched = self._claims.held(self._session, self._target.name, stored.select(key))
+        claimed = {row for row, held in touched.items() if held.claims}
+        same_key = np.asarray(
+            pc.equal(
+                key_digests(stored, self._target.contract),
+                key_digests(written.rows.take(pa.array(at)), self._target.contract),
+            )
+        )
+        in_scope = np.asarray(self._in_scope(stored))
+        replaced: list[int] = []
+        for row, position in enumerate(at.tolist()):
+            if row in claimed:
+                reason = f"another source unit of this run wrote the target key {self._key(written, position)} with other content"
+                self._set_aside(written, position, "CONFLICT", reason, pending=True)
+            elif not same_key[row]:
+                there = tuple(stored[name][row].as_py() for name in key)
+                reason = f"the target holds {self._key(written, position)} equal to its row {there!r} under its collation"
+                self._set_aside(written, position, "CONFLICT", reason)
+            elif self._replaces(written, stored, position, row, in_scope=bool(in_scope[row])):
+                replaced.append(row)
+        self._keep_before(written, stored.take(pa.array(replaced, pa.int64())), at[replaced])
+        return at[replaced]
+
+    def _replaces(self, written: Written, stored: pa.Table, position: int, row: int, *, in_scope: bool) -> bool:
+        """Apply the mapping's `on_conflict` to one row that was there before the run."""
+        target = self._target
+        if stored[ANOMALY][row].as_py() is not None:
+            self._set_aside(written, position, "CONFLICT", f"the row there cannot be read: {stored[ANOMALY][row].as_py()}")
+        elif target.mode == "newer" and target.version_field is not None:
+            ours = written.rows[target.version_field][position].as_py()
+            theirs = stored[target.version_field][row].as_py()
+            if ours == theirs:
+                self._conflict(written, stored, position, row, f"the same {target.version_field} {ours}")
+            elif theirs is None or (ours is not None and ours > theirs):
+                return True
+            else:
+                written.ops[position] = Op.KEPT
+        elif not in_scope:
+            self._conflict(written, stored, position, row, "a row outside of the mapping's scope")
+        elif target.mode == "update":
+            return True
+        elif target.mode == "keep":
+            written.ops[position] = Op.KEPT
+        else:
+            self._conflict(written, stored, position, row, "a row that is there already")
+        return False
+
+    def _conflict(self, written: Written, stored: pa.Table, position: int, row: int, what: str) -> None:
+        differing = [
+            f"{name}: {stored[name][row].as_py()!r} there, {written.rows[name][position].as_py()!r} here"
+            for name in self._target.fields
+            if stored[name][row] != written.rows[name][position]
+        ]
+        reason = f"the target key {self._key(written, position)} belongs to {what}, with {'; '.join(differing[:5])}"
+        self._set_aside(written, position, "CONFLICT", reason)
+
+    def _keep_before(self, written: Written, stored: pa.Table, at: Positions) -> None:
+        if stored.num_rows == 0:
+            return
+        images = stored.select(self._target.shape.names)
+        written.before = images if written.before is None else pa.concat_tables([written.before, images])
+        written.before_at = np.concatenate([written.before_at, at])
+
+    def _insert_by_halves(self, written: Written, positions: Positions) -> None:
+        violation = self._try_insert(written, positions)
+        if violation is None:
+            written.ops[positions] = Op.INSERT
+            return
+        if len(positions) == 1:
+            self._judge_refused(written, int(positions[0]), violation)
+            return
+        if violation.kind == "foreign_key":
+            left = self._set_orphans_aside(written, positions)
+            if len(left) < len(positions):
+                self._insert_by_halves(written, left)
+                return
+        if violation.kind == "unique":
+            left = self._set_unique_aside(written, positions)
+            if len(left) < len(positions):
+                self._insert_by_halves(written, left)
+                return
+        middle = len(positions) // 2
+        self._insert_by_halves(written, positions[:middle])
+        self._insert_by_halves(written, positions[middle:])
+
+    def _judge_refused(self, written: Written, position: int, violation: ConstraintViolation) -> None:
+        """One row that the database refuses by itself."""
+        alone = np.array([position], dtype=np.int64)
+        if violation.kind == "unique":
+            keys = written.rows.select(self._target.key).take(pa.array(alone))
+            if self._session.fetch(self._target.shape, self._target.key, keys, lock=True).num_rows:
+                # Another writer committed the key since we looked.
+                _, update = self._classify(written, alone)
+                self._update_by_halves(written, update)
+                return
+        pending = violation.kind in {"unique", "foreign_key"}
+        rule = {"unique": "CONFLICT", "foreign_key": "PARENT"}.get(violation.kind, "CONSTRAINT")
+        self._set_aside(written, position, rule, f"the target refuses the row: {violation.message}", pending=pending)
+
+    def _set_orphans_aside(self, written: Written, positions: Positions) -> Positions:
+        """Set aside all rows whose parent is not stored (nor among the rows themselves); the positions that are left."""
+        left = positions
+        for foreign_key in self._target.shape.foreign_keys:
+            if len(left) and set(foreign_key.columns) <= set(self._target.fields):
+                orphans = self._orphans(written, left, foreign_key)
+                for position in orphans.tolist():
+                    self._set_aside(written, position, "PARENT", self._orphan_reason(written, position, foreign_key), pending=True)
+                left = np.setdiff1d(left, orphans)
+        return left
+
+    def _orphans(self, written: Written, positions: Positions, foreign_key: ForeignKey) -> Positions:
+        shape = self._parents[foreign_key.parent]
+        wanted = written.rows.select(foreign_key.columns).take(pa.array(positions)).rename_columns(list(foreign_key.parent_columns))
+        complete = np.ones(len(positions), dtype=np.bool_)
+        for column in wanted.columns:
+            complete &= np.asarray(pc.is_valid(column))
+        asked = np.flatnonzero(complete)
+        distinct = wanted.take(pa.array(asked))
+        found = self._session.fetch(
+            shape, foreign_key.parent_columns, distinct, lock=False, columns=foreign_key.parent_columns
+        )
+        there = np.unique(np.asarray(found[ORDINAL]))
+        missing = np.setdiff1d(np.arange(len(asked)), there)
+        if foreign_key.parent == self._target.shape.name and len(missing):
+            missing = missing[~self._among_themselves(written, positions, distinct.take(pa.array(missing)))]
+        return positions[asked[missing]]
+
+    def _among_themselves(self, written: Written, positions: Positions, wanted: pa.Table) -> npt.NDArray[np.bool_]:
+        """Which of `wanted` parents are among the rows that are being written."""
+        own = set(zip(*(column.to_pylist() for column in written.rows.select(wanted.column_names).take(pa.array(positions)).columns), strict=True))
+        return np.array([key in own for key in zip(*(column.to_pylist() for column in wanted.columns), strict=True)], dtype=np.bool_)
+
+    def _orphan_reason(self, written: Written, position: int, foreign_key: ForeignKey) -> str:
+        values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in foreign_key.columns)
+        return f"no row in {foreign_key.parent} for {values} ({foreign_key.name})"
+
+    def _set_unique_aside(self, written: Written, positions: Positions) -> Positions:
+        """Set aside rows whose value of another unique key is stored already; the positions that are left."""
+        left = positions
+        for unique in self._target.shape.unique_keys:
+            if unique.columns == self._target.key or not set(unique.columns) <= set(self._target.fields) or not len(left):
+                continue
+            taken = self._taken(written, left, unique)
+            for position in taken.tolist():
+                values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in unique.columns)
+                self._set_aside(written, position, "CONFLICT", f"another row has {values} ({unique.name})", pending=True)
+            left = np.setdiff1d(left, taken)
+        return left
+
+    def _taken(self, written: Written, positions: Positions, unique: UniqueKey) -> Positions:
+        values = written.rows.select(unique.columns).take(pa.array(positions))
+        complete = np.ones(len(positions), dtype=np.bool_)
+        for column in values.columns:
+            complete &= np.asarray(pc.is_valid(column))
+        asked = np.flatnonzero(complete)
+        found = self._session.fetch(
+            self._target.shape, unique.columns, values.take(pa.array(asked)), lock=False, columns=self._target.key
+        )
+        return positions[asked[np.unique(np.asarray(found[ORDINAL]))]]
+
+    def _update_by_halves(self, written: Written, positions: Positions) -> None:
+        if len(positions) == 0:
+            return
+        self._session.savepoint("rows")
+        try:
+            self._session.update(self._target.shape, self._target.key, self._take(written, positions))
+        except ConstraintViolation as violation:
+            self._session.rollback_to("rows")
+            if len(positions) == 1:
+                pending = violation.kind in {"unique", "foreign_key"}
+                rule = {"unique": "CONFLICT", "foreign_key": "PARENT"}.get(violation.kind, "CONSTRAINT")
+                self._set_aside(written, int(positions[0]), rule, f"the target refuses the row: {violation.message}", pending=pending)
+                return
+            middle = len(positions) // 2
+            self._update_by_halves(written, positions[:middle])
+            self._update_by_halves(written, positions[middle:])
+            return
+        written.ops[positions] = Op.UPDATE
+
+    def _set_aside(self, written: Written, position: int, rule: str, reason: str, *, pending: bool = False) -> None:
+        unit = written.rows[UNIT][position].as_py()
+        written.aside.append(Aside(unit, pending, self._target.name, None, rule, reason))
+
+    def _key(self, written: Written, position: int) -> str:
+        values = [written.rows[name][position].as_py() for name in self._target.key]
+        return repr(values[0]) if len(values) == 1 else repr(tuple(values))
+
+    def _in_scope(self, stored: pa.Table) -> pa.Array:
+        return rows_in_scope(stored, self._target.scope_sql)
+
+
+def rows_in_scope(stored: pa.Table, scope_sql: str | None) -> pa.Array:
+    """For each row whether the mapping answers for it; NULL counts as no. `scope_sql` None is the whole table."""
+    if scope_sql is None:
+        return pa.array(np.ones(stored.num_rows, dtype=np.bool_))
+    with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
+        connection.register("stored", stored)
+        found = connection.sql(f"select coalesce(({scope_sql}), false) as inside from stored").to_arrow_table()  # noqa: S608 - compiled and allow-listed by migrate.mapping
+        return found["inside"].combine_chunks()
