@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Final
 
@@ -33,6 +35,10 @@ START_SECONDS: Final = 60.0
 
 KINDS: Final = ("postgresql", "mariadb", "sqlite")
 """The kinds of database that every promise is tested on."""
+
+_KEEPER: Final = ThreadPoolExecutor(1, "database-keeper")
+"""The thread that starts every server: the kernel ends a server with the thread that started it (`_end_with_parent`),
+and a fault test may well restart one from a thread of its own."""
 
 
 class UnavailableError(Exception):
@@ -94,7 +100,7 @@ class Server(abc.ABC):
         if self._runs():
             return
         with self.log.open("ab") as log:
-            self._process = self._spawn(log)
+            self._process = _KEEPER.submit(self._spawn, log).result()
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self._runs() or time.monotonic() > deadline:
@@ -310,7 +316,10 @@ def _find_program(*names: str) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    # Below the range that systems take the ports of outgoing connections from: while a fault test has the server
+    # down, nobody else may end up on its port.
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise UnavailableError("no free port between 20000 and 32000 on 127.0.0.1")

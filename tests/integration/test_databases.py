@@ -1,6 +1,7 @@
 """The database servers that the other tests rely on are real, private, empty and durable."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_a_restart_keeps_commits_and_breaks_connections(server: Server) -> None:
         assert server.url(name) == url
         assert server.execute("SELECT a FROM t", name) == [(1,)]
         holder.close() if isinstance(holder, psycopg.Connection) else holder._force_close()
+
+
+def test_a_server_outlives_the_thread_that_restarted_it(server: Server) -> None:
+    """A fault test may restart a server from a thread; the server belongs to the process, not to the thread."""
+    restarting = threading.Thread(target=server.restart)
+    restarting.start()
+    restarting.join()
+    # The kernel would have ended the server before the thread was joined; the answer proves that it did not.
+    assert server.execute("SELECT 1") == [(1,)]
 
 
 def test_sqlite_is_a_file_that_does_not_exist_yet(sqlite_url: str) -> None:
