@@ -7,7 +7,7 @@ A row that cannot be written is *set aside* with its reason; the caller takes it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
@@ -77,8 +77,11 @@ class RowWriter:
         if not expect_conflicts and self._try_insert(written, everything) is None:
             written.ops[:] = Op.INSERT
             return written
-        firsts = self._without_repeats(written, everything)
+        first_of = self._first_of_key(written)
+        firsts = everything[first_of == everything]
         self._settle_existing(written, firsts)
+        for position in np.setdiff1d(everything, firsts).tolist():
+            self._judge_repeat(written, int(first_of[position]), position)
         return written
 
     def _try_insert(self, written: Written, positions: Positions) -> ConstraintViolation | None:
@@ -97,21 +100,23 @@ class RowWriter:
         rows = written.rows.select(self._target.fields)
         return rows if len(positions) == rows.num_rows else rows.take(pa.array(positions))
 
-    def _without_repeats(self, written: Written, positions: Positions) -> Positions:
-        """Positions of the first row of each target key in source order; the others are identical, or pending, or wrong."""
-        codes = np.asarray(
-            pc.dictionary_encode(key_digests(written.rows, self._target.contract).cast(pa.binary())).indices
-        )
+    def _first_of_key(self, written: Written) -> Positions:
+        """For each position the one of the first row, in source order, with the same target key."""
+        keys = key_digests(written.rows, self._target.contract).cast(pa.binary())
+        codes = np.asarray(pc.dictionary_encode(keys).indices)
         _, first_at, which = np.unique(codes, return_index=True, return_inverse=True)
-        firsts = first_at[which]
-        for position in positions[firsts != positions]:
-            self._judge_repeat(written, int(firsts[position]), int(position))
-        return positions[firsts == positions]
+        return first_at[which].astype(np.int64)
 
     def _judge_repeat(self, written: Written, first: int, again: int) -> None:
+        """A row whose target key an earlier row of the same chunk has; that one's fate is known."""
         units = written.rows[UNIT]
         if written.digests[first] == written.digests[again]:
-            written.ops[again] = Op.IDENTICAL
+            # Same content, same fate: what refused the first would refuse this one.
+            if written.ops[first]:
+                written.ops[again] = written.ops[first] if written.ops[first] == Op.KEPT else Op.IDENTICAL
+            else:
+                fate = next(aside for aside in written.aside if aside.unit == units[first].as_py())
+                written.aside.append(replace(fate, unit=units[again].as_py()))
         elif units[first] == units[again]:
             self._set_aside(written, again, "KEY", f"two rows of one unit have the target key {self._key(written, again)}")
         else:

@@ -34,10 +34,26 @@ class WriteTarget:
         return self.shape.name
 
     @property
+    def volatile(self) -> tuple[str, ...]:
+        """Columns that are not written and that the database fills by itself: their content is known only after reading it back."""
+        kinds = {"expression", "identity", "generated"}
+        return tuple(
+            column.name for column in self.shape.columns if column.name not in self.fields and column.default_kind in kinds
+        )
+
+    @property
+    def covered(self) -> Contract:
+        """Columns that an undo record's digest covers: the written ones and the volatile ones; all others are constants."""
+        if not self.volatile:
+            return self.contract
+        types = tuple((name, self.shape.column(name).type) for name in (*self.fields, *self.volatile))
+        return Contract(types, self.key)
+
+    @property
     def constants(self) -> tuple[tuple[str, str | None], ...]:
         """Columns that are not written, with the default text that an inserted row gets; None is NULL."""
         return tuple(
             (column.name, column.default if column.default_kind == "literal" else None)
             for column in self.shape.columns
-            if column.name not in self.fields
+            if column.name not in self.fields and column.name not in self.volatile
         )
