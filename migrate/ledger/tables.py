@@ -227,6 +227,8 @@ def _records(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table, sa.Ta
         _big("chunk_no", key=True),
         _big("units"),
         _big("rows"),
+        _big("first_range"),
+        _big("first_position"),
         sa.Column("payload", _bytes(), nullable=False),
     )
     named = ("unit_key", "target", "field", "rule", "reason", "value")

@@ -1,12 +1,13 @@
 """Pending units as they are kept in the ledger: complete, so that the last phase needs neither the source nor a replay.
 
 A payload is an Arrow IPC stream with one row per table: `name`, and `content`, which is an IPC stream itself. The table `""` holds the
-units: `_unit`, `_rows`, the unit's key columns, `_ordinal`, `position`, and why each waits (`target`, `rule`, `reason`).
+units as `write.units.Units` has them, and why each waits (`_target`, `_rule`, `_reason`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,21 +15,31 @@ import pyarrow.compute as pc
 
 from migrate.write.rows import UNIT, Aside
 from migrate.write.undo import CHUNK_BYTES
-from migrate.write.units import UNIT_ROWS, Units
+from migrate.write.units import UNIT_POSITION, UNIT_RANGE, UNIT_ROWS, Units
 
 UNITS = ""
+WHY = ("_target", "_rule", "_reason")
 
 
-def encode_pending(units: Units, aside: Sequence[Aside]) -> Iterator[tuple[int, int, bytes]]:
-    """(units, source rows, payload) in pieces below the size that a ledger value may have."""
+@dataclass(frozen=True, slots=True)
+class PendingChunk:
+    """Pending units of one ledger row; `first` is the place in source order of its first unit."""
+
+    units: int
+    rows: int
+    first: tuple[int, int]
+    payload: bytes
+
+
+def encode_pending(units: Units, aside: Sequence[Aside]) -> Iterator[PendingChunk]:
+    """The units that were set aside, in pieces below the size that a ledger value may have."""
     if not aside:
         return
     ordered = sorted(aside, key=lambda each: each.unit)
     wanted = np.array([each.unit for each in ordered], dtype=np.int64)
     table = units.table.take(pa.array(units.places(wanted)))
-    table = table.append_column("position", pa.array(wanted + units.offset))
-    for name in ("target", "rule", "reason"):
-        table = table.append_column(name, pa.array([getattr(each, name) for each in ordered], pa.string()))
+    for name in WHY:
+        table = table.append_column(name, pa.array([getattr(each, name[1:]) for each in ordered], pa.string()))
     rows = {name: _of_units(content, wanted) for name, content in units.rows.items()}
     size = table.nbytes + sum(content.nbytes for content in rows.values())
     step = max(1, len(wanted) * CHUNK_BYTES // max(size, 1))
@@ -36,15 +47,19 @@ def encode_pending(units: Units, aside: Sequence[Aside]) -> Iterator[tuple[int, 
         piece = table.slice(start, step)
         own = wanted[start : start + step]
         tables = {UNITS: piece} | {name: _of_units(content, own) for name, content in rows.items()}
-        yield len(own), int(pc.sum(piece[UNIT_ROWS]).as_py()), _encode(tables)
+        first = (piece[UNIT_RANGE][0].as_py(), piece[UNIT_POSITION][0].as_py())
+        yield PendingChunk(len(own), int(pc.sum(piece[UNIT_ROWS]).as_py()), first, _encode(tables))
 
 
-def decode_pending(payload: bytes) -> tuple[pa.Table, dict[str, pa.Table]]:
-    """(units, rows per target), inverse of `encode_pending`."""
+def decode_pending(payload: bytes, unit_columns: tuple[str, ...]) -> tuple[Units, list[Aside]]:
+    """Inverse of `encode_pending`."""
     with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
         outer = reader.read_all().to_pylist()
     tables = {row["name"]: _decode(row["content"]) for row in outer}
-    return tables.pop(UNITS), tables
+    table = tables.pop(UNITS)
+    whys = table.select([UNIT, *WHY]).to_pylist()
+    aside = [Aside(why[UNIT], True, why["_target"], None, why["_rule"], why["_reason"]) for why in whys]  # noqa: FBT003
+    return Units(table.drop_columns(list(WHY)), tables, unit_columns), aside
 
 
 def _of_units(rows: pa.Table, wanted: np.ndarray) -> pa.Table:

@@ -155,7 +155,7 @@ class RowWriter:
             return at
         key = self._target.key
         touched = self._claims.held(self._session, self._target.name, stored.select(key))
-        claimed = {row for row, held in touched.items() if held.claims}
+        claimed = {row for row, held in touched.items() if held.claims and not self._is_older(written, stored, int(at[row]), row)}
         same_key = np.asarray(
             pc.equal(
                 key_digests(stored, self._target.contract),
@@ -176,6 +176,14 @@ class RowWriter:
                 replaced.append(row)
         self._keep_before(written, stored.take(pa.array(replaced, pa.int64())), at[replaced])
         return at[replaced]
+
+    def _is_older(self, written: Written, stored: pa.Table, position: int, row: int) -> bool:
+        """True under `newer` when the stored version is greater: the row is kept, whichever unit wrote it."""
+        version = self._target.version_field
+        if version is None:
+            return False
+        ours, theirs = written.rows[version][position].as_py(), stored[version][row].as_py()
+        return ours is not None and theirs is not None and ours < theirs
 
     def _replaces(self, written: Written, stored: pa.Table, position: int, row: int, *, in_scope: bool) -> bool:
         """Apply the mapping's `on_conflict` to one row that was there before the run."""

@@ -27,6 +27,7 @@ from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Lease, Steering, pass_fence
 from migrate.stores.port import TargetSession
 from migrate.values import TableShape
+from migrate.write.pending import PendingChunk
 from migrate.write.undo import UndoChunk
 
 
@@ -120,15 +121,25 @@ class BatchTransaction:
             )
             self.record.undo.append(chunk.sha256)
 
-    def add_pending(self, payloads: Iterable[tuple[int, int, bytes]]) -> None:
-        """Keep pending units: (units, source rows, payload) each."""
-        for units, rows, payload in payloads:
+    def add_pending(self, chunks: Iterable[PendingChunk]) -> list[tuple[int, int, int]]:
+        """Keep pending units for the last phase; the ledger keys (pass, range, chunk) under which they are found."""
+        kept: list[tuple[int, int, int]] = []
+        for chunk in chunks:
+            number = self.record.pending_chunks
             self._session.execute(
                 sa.insert(self._ledger.tables.pending).values(
-                    **self._batch.values(), chunk_no=self.record.pending_chunks, units=units, rows=rows, payload=payload
+                    **self._batch.values(),
+                    chunk_no=number,
+                    units=chunk.units,
+                    rows=chunk.rows,
+                    first_range=chunk.first[0],
+                    first_position=chunk.first[1],
+                    payload=chunk.payload,
                 )
             )
+            kept.append((self._batch.pass_no, self._batch.range_no, number))
             self.record.pending_chunks += 1
+        return kept
 
     def add_rejects(self, entries: pa.Table) -> None:
         """Keep rejects: string columns unit_key, target, field, rule, reason, value, raw."""

@@ -21,23 +21,32 @@ from migrate.write.undo import Op, UndoChunk, UndoSubject, encode_undo
 
 UNIT_ROWS = "_rows"
 UNIT_ORDINAL = "_ordinal"
+UNIT_RANGE = "_range"
+UNIT_POSITION = "_position"
 _DIGEST = pa.binary(16)
 _WRITTEN = (int(Op.INSERT), int(Op.UPDATE), int(Op.IDENTICAL), int(Op.KEPT))
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Mapped units of one chunk of one range, in source order.
+    """Mapped units, in source order.
 
-    `table`: `_unit` (int64, ascending), `_rows`, unit key columns, `_ordinal`. `rows`: per target `_unit` and the target's fields.
-    A unit's place in source order is `range_no`, then `offset` + `_unit`.
+    `table`: `_unit` (int64, ascending), `_rows`, unit key columns, `_ordinal`, and the unit's place in source order: `_range`, `_position`.
+    `rows`: per target `_unit` and the target's fields.
     """
 
     table: pa.Table
     rows: Mapping[str, pa.Table]
     unit_columns: tuple[str, ...]
-    range_no: int
-    offset: int
+
+    @classmethod
+    def of_range(
+        cls, table: pa.Table, rows: Mapping[str, pa.Table], unit_columns: tuple[str, ...], range_no: int, offset: int
+    ) -> Units:
+        """Units of one chunk of a range; `offset` is the position of the chunk's unit 0."""
+        places = np.asarray(table[UNIT]) + offset
+        placed = table.append_column(UNIT_RANGE, pa.array(np.full(table.num_rows, range_no, dtype=np.int64)))
+        return cls(placed.append_column(UNIT_POSITION, pa.array(places)), rows, unit_columns)
 
     def source_rows(self, units: Sequence[int]) -> int:
         """How many source rows these units are."""
@@ -118,8 +127,8 @@ class UnitWriter:
             f"unit_{name}": units.table[name].take(pa.array(places)) for name in units.unit_columns
         }
         columns["ordinal"] = units.table[UNIT_ORDINAL].take(pa.array(places))
-        columns["unit_range"] = pa.array(np.full(len(at), units.range_no, dtype=np.int64))
-        columns["position"] = pa.array(np.asarray(rows[UNIT]) + units.offset)
+        columns["unit_range"] = units.table[UNIT_RANGE].take(pa.array(places))
+        columns["position"] = units.table[UNIT_POSITION].take(pa.array(places))
         columns["unit_rows"] = units.table[UNIT_ROWS].take(pa.array(places))
         columns |= {f"key_{name}": rows[name] for name in target.key}
         columns["op"] = pa.array(ops, pa.int8())

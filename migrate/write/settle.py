@@ -1,0 +1,290 @@
+"""The last phase: settle what no batch could decide, with one writer, so that the result does not depend on how batches were scheduled.
+
+Pending units are taken in source order. A unit whose key an earlier unit holds loses; a unit that finds later ones in its way takes them back
+and writes itself, and they wait again at their own places. Since a unit can only be displaced by an earlier one, and all earlier ones were
+dealt with before, this ends in the state that writing unit after unit in source order would have given. A unit whose parent is missing waits for
+another round; when a whole round settles nothing, the parents are not coming, and what is left is rejected.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from migrate.checksum.vectorised import row_digests
+from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
+from migrate.stores.port import ORDINAL, TargetSession
+from migrate.stores.typed_keys import dump_key
+from migrate.values import Key, TableShape
+from migrate.write.claims import Claims, Held, Unit
+from migrate.write.displace import Displacer, NotDisplaceable, units_waiting
+from migrate.write.pending import decode_pending, encode_pending
+from migrate.write.rows import UNIT, Aside
+from migrate.write.target import WriteTarget
+from migrate.write.transaction import BatchTransaction
+from migrate.write.units import UNIT_ORDINAL, UNIT_POSITION, UNIT_RANGE, UNIT_ROWS, UnitWriter, Units
+
+PendingId = tuple[int, int, int]
+RawOf = Callable[[Sequence[Key]], Mapping[Key, str]]
+"""Raw source rows, as JSON text, of units that are rejected late; a unit that is no longer in the source is missing."""
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    order: tuple[int, int, int]
+    unit: Unit = field(compare=False)
+    rows: dict[str, pa.Table] = field(compare=False)
+    why: Aside = field(compare=False)
+
+
+@dataclass(slots=True)
+class Settled:
+    """What settling one ledger row of pending units came to. `deferred`: ledger ids of units that wait for another round."""
+
+    units: int
+    deferred: list[PendingId] = field(default_factory=list)
+
+
+def next_pending(ledger: Ledger, run: str, skip: Sequence[PendingId]) -> PendingId | None:
+    """The ledger row whose first unit comes first in source order, other than those in `skip`."""
+    table = ledger.tables.pending
+    with ledger.reading() as connection:
+        rows = connection.execute(
+            sa.select(table.c.pass_no, table.c.range_no, table.c.chunk_no)
+            .where(table.c.run == run)
+            .order_by(table.c.first_range, table.c.first_position, table.c.pass_no, table.c.range_no, table.c.chunk_no)
+        ).all()
+    skipped = set(skip)
+    return next((tuple(row) for row in rows if tuple(row) not in skipped), None)
+
+
+class Settler:
+    """Settles pending units, one ledger row per transaction. The caller begins and finishes the transaction."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: str,
+        targets: Sequence[WriteTarget],
+        parents: Mapping[str, TableShape],
+        unit_columns: tuple[str, ...],
+        raw_of: RawOf,
+    ) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._targets = tuple(targets)
+        self._parents = dict(parents)
+        self._unit_columns = unit_columns
+        self._raw_of = raw_of
+
+    def settle(self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool) -> Settled:
+        """Settle the pending units of one ledger row; `final` rejects those whose parent is still missing."""
+        units, _ = decode_pending(self._take(session, which), self._unit_columns)
+        one = _One(self, transaction, session, units, final=final)
+        one.run()
+        return Settled(units.table.num_rows - len(one.deferred), one.keep_deferred())
+
+    def _take(self, session: TargetSession, which: PendingId) -> bytes:
+        table = self._ledger.tables.pending
+        mine = sa.and_(
+            table.c.run == self._run, table.c.pass_no == which[0], table.c.range_no == which[1], table.c.chunk_no == which[2]
+        )
+        rows = session.execute(sa.select(table.c.payload).where(mine))
+        session.execute(sa.delete(table).where(mine))
+        return bytes(rows[0][0])
+
+
+class _One:
+    """The settling of one ledger row."""
+
+    def __init__(
+        self, settler: Settler, transaction: BatchTransaction, session: TargetSession, units: Units, *, final: bool
+    ) -> None:
+        self._targets = settler._targets  # noqa: SLF001 - the other half of Settler
+        self._transaction = transaction
+        self._session = session
+        self._units = units
+        self._final = final
+        self._raw_of = settler._raw_of  # noqa: SLF001
+        self._claims = Claims(settler._ledger, settler._run)  # noqa: SLF001
+        self._writer = UnitWriter(self._targets, settler._parents, self._claims)  # noqa: SLF001
+        self._types = {name: units.table.schema.field(name).type for name in units.unit_columns}
+        self._displacer = Displacer(session, self._targets, self._claims, self._types)
+        self._queue: list[_Waiting] = []
+        self.deferred: list[_Waiting] = []
+        self._later: list[_Waiting] = []
+        self._rejected: list[tuple[Unit, Aside]] = []
+
+    def run(self) -> None:
+        """Write all that has nothing in its way, then decide unit by unit."""
+        self._count(Counts(pending=-self._units.source_rows(self._units.table[UNIT].to_pylist())))
+        result = self._writer.write(self._session, self._units)
+        self._keep(result.counts, result.digests, result.undo)
+        for waiting in self._single(result.aside):
+            self._sort_in(waiting)
+        last = max((waiting.order for waiting in self._queue), default=(0, 0, 0))
+        while self._queue:
+            waiting = heapq.heappop(self._queue)
+            if waiting.order > last:
+                self._later.append(waiting)
+            else:
+                self._decide(waiting)
+        self._keep_rejects()
+        self._save(self._later)
+
+    def keep_deferred(self) -> list[PendingId]:
+        """Put the units that wait for another round back into the ledger; their ids there."""
+        return self._save(self.deferred)
+
+    def _sort_in(self, waiting: _Waiting) -> None:
+        if not waiting.why.pending:
+            self._rejected.append((waiting.unit, waiting.why))
+        elif waiting.why.rule != "PARENT":
+            heapq.heappush(self._queue, waiting)
+        elif self._final:
+            self._reject(waiting, waiting.why.reason)
+        else:
+            self.deferred.append(waiting)
+
+    def _decide(self, waiting: _Waiting) -> None:
+        """Lose against an earlier unit, or displace all later ones and be written."""
+        holders: dict[tuple[Key, int], Unit] = {}
+        for target in self._targets:
+            for reason, held, wins in self._in_the_way(target, waiting):
+                if not wins:
+                    self._reject(waiting, reason)
+                    return
+                holders |= {(claim.unit.key, claim.unit.ordinal): claim.unit for claim in held.claims}
+        before = copy.deepcopy(self._transaction.record)
+        self._session.savepoint("displace")
+        displaced = self._write_over(waiting, list(holders.values()))
+        if displaced is None:
+            self._session.rollback_to("displace")
+            self._transaction.record = before
+            self._sort_in(waiting)
+            return
+        for each in displaced:
+            heapq.heappush(self._queue, each)
+
+    def _write_over(self, waiting: _Waiting, holders: list[Unit]) -> list[_Waiting] | None:
+        """Units that were displaced, or None when the unit cannot be written after all (`waiting.why` says why)."""
+        displaced: list[_Waiting] = []
+        if holders:
+            try:
+                taken = self._displacer.take_back(holders)
+            except NotDisplaceable as why:
+                waiting.why = Aside(0, False, waiting.why.target, None, "CONFLICT", str(why))  # noqa: FBT003
+                return None
+            self._keep(taken.counts, taken.digests, taken.undo)
+            reason = f"the earlier source unit {waiting.unit.key!r} has a key of this one"
+            why_again = Aside(0, True, waiting.why.target, None, "CONFLICT", reason)  # noqa: FBT003
+            displaced = [_Waiting((*unit.order, unit.ordinal), unit, rows, why_again) for unit, rows in taken.waiting]
+        self._count(Counts(pending=-waiting.unit.rows))
+        result = self._writer.write(self._session, units_waiting([(waiting.unit, waiting.rows)], self._types, self._targets))
+        if result.aside:
+            why = result.aside[0]
+            # Nothing of this run is in its way any more: a refusal for a key is final.
+            waiting.why = why if why.rule == "PARENT" else Aside(0, False, why.target, why.field, why.rule, why.reason)  # noqa: FBT003
+            return None
+        self._keep(result.counts, result.digests, result.undo)
+        return displaced
+
+    def _in_the_way(self, target: WriteTarget, waiting: _Waiting) -> list[tuple[str, Held, bool]]:
+        """Stored rows of this run that differ and have a key of the unit: (why they win, what holds them, does the unit win)."""
+        rows = waiting.rows[target.name]
+        found: list[tuple[str, Held, bool]] = []
+        if rows.num_rows == 0:
+            return found
+        digests = row_digests(rows, target.contract)
+        for unique in (target.key, *(each.columns for each in target.shape.unique_keys if each.columns != target.key)):
+            if not set(unique) <= set(target.fields):
+                continue
+            stored = self._session.fetch(target.shape, unique, rows.select(unique), lock=True)
+            held = self._claims.held(self._session, target.name, stored.select(target.key))
+            same = pc.fill_null(pc.equal(row_digests(stored, target.contract), digests.take(stored[ORDINAL])), False)  # noqa: FBT003
+            for row, holding in held.items():
+                if holding.claims and not same[row].as_py():
+                    ours = rows.slice(stored[ORDINAL][row].as_py(), 1)
+                    wins = _wins(target, waiting.unit, ours, stored.slice(row, 1), holding)
+                    shown = ", ".join(f"{name} = {ours[name][0].as_py()!r}" for name in unique)
+                    reason = f"the source unit {holding.claims[0].unit.key!r}, which comes first, has {shown} with other content"
+                    found.append((reason, holding, wins))
+        return found
+
+    def _reject(self, waiting: _Waiting, reason: str) -> None:
+        self._count(Counts(pending=-waiting.unit.rows, rejected=waiting.unit.rows))
+        why = waiting.why
+        self._rejected.append((waiting.unit, Aside(why.unit, False, why.target, why.field, why.rule, reason)))  # noqa: FBT003
+
+    def _keep_rejects(self) -> None:
+        if not self._rejected:
+            return
+        raw = self._raw_of([unit.key for unit, _ in self._rejected])
+        entries = [
+            {
+                "unit_key": unit_text(unit.key, unit.ordinal),
+                "target": why.target,
+                "field": why.field,
+                "rule": why.rule,
+                "reason": why.reason,
+                "value": None,
+                "raw": raw.get(unit.key),
+            }
+            for unit, why in self._rejected
+        ]
+        self._transaction.add_rejects(pa.Table.from_pylist(entries, REJECT_SCHEMA))
+
+    def _single(self, aside: Sequence[Aside]) -> list[_Waiting]:
+        """The units that were set aside, one by one."""
+        found: list[_Waiting] = []
+        table = self._units.table
+        for why in aside:
+            at = int(self._units.places(pa.array([why.unit], pa.int64()).to_numpy())[0])
+            row = {name: table[name][at].as_py() for name in table.column_names}
+            key = tuple(row[name] for name in self._units.unit_columns)
+            unit = Unit(key, row[UNIT_ORDINAL], row[UNIT_RANGE], row[UNIT_POSITION], row[UNIT_ROWS])
+            rows = {
+                name: content.filter(pc.equal(content[UNIT], why.unit)).drop_columns([UNIT])
+                for name, content in self._units.rows.items()
+            }
+            found.append(_Waiting((*unit.order, unit.ordinal), unit, rows, why))
+        return found
+
+    def _save(self, waiting: list[_Waiting]) -> list[PendingId]:
+        ordered = sorted(waiting)
+        units = units_waiting([(each.unit, each.rows) for each in ordered], self._types, self._targets)
+        aside = [Aside(number, True, each.why.target, None, each.why.rule, each.why.reason) for number, each in enumerate(ordered)]  # noqa: FBT003
+        return self._transaction.add_pending(encode_pending(units, aside))
+
+    def _count(self, counts: Counts) -> None:
+        self._transaction.record.counts = self._transaction.record.counts + counts
+
+    def _keep(self, counts: Counts, digests: Mapping[str, object], undo: Sequence[object]) -> None:
+        self._count(counts)
+        self._transaction.record.add_digests(digests)  # type: ignore[arg-type]
+        self._transaction.add_undo(undo)  # type: ignore[arg-type]
+
+
+REJECT_SCHEMA = pa.schema([(name, pa.string()) for name in ("unit_key", "target", "field", "rule", "reason", "value", "raw")])
+
+
+def unit_text(key: Key, ordinal: int) -> str:
+    """How rejects and findings name a unit: its typed key, and its rank where several units have that key."""
+    return dump_key(key) if ordinal == 0 else f"{dump_key(key)}#{ordinal}"
+
+
+def _wins(target: WriteTarget, unit: Unit, ours: pa.Table, stored: pa.Table, holding: Held) -> bool:
+    """Does `unit` come before every unit that holds the row: by version under `newer`, then in source order."""
+    if target.mode == "newer" and target.version_field is not None:
+        mine, theirs = ours[target.version_field][0].as_py(), stored[target.version_field][0].as_py()
+        if mine != theirs:
+            return theirs is None or (mine is not None and mine > theirs)
+    first = min((claim.unit.order, claim.unit.ordinal) for claim in holding.claims)
+    return (unit.order, unit.ordinal) < first
