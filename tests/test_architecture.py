@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("migrate", "fixtures", "loadtest")
 
 LAYERS = (
-    {"migrate.errors", "migrate.values"},
+    {"migrate.errors", "migrate.values", "migrate.units"},
     {"migrate.mapping", "migrate.ledger", "migrate.checksum", "migrate.stores", "migrate.invoice"},
     {"migrate.write"},
     {"migrate.engine", "migrate.verify", "migrate.rollback", "migrate.cutover", "migrate.sync", "migrate.report"},
+    {"migrate.progress"},
     {"migrate.cli", "migrate.__main__"},
 )
 """From the bottom up. A module may import from its own layer and from those below it, never from above."""

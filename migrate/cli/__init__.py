@@ -1,0 +1,51 @@
+"""The command `migrate`: each command parses its options, makes one call into the library, renders, and exits.
+
+Exit codes are those of `migrate.errors`; besides, 70 for a defect of the toolkit itself (the traceback is kept in a file),
+and 141 when the reader of stdout went away.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from migrate import __version__
+from migrate.cli import failures
+from migrate.cli.options import Group, Session, first_screen
+from migrate.cli.schema import schema
+from migrate.errors import MigrateError
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="migrate", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Move an invoice system to a new database and prove that nothing was lost."""
+
+
+for _command in (schema,):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Nothing but KeyboardInterrupt of a second Ctrl-C leaves it as an exception."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    session = Session(first_screen(words))
+    try:
+        code = cli.main(words, prog_name="migrate", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except MigrateError as error:
+        return failures.report(error, session.screen)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        return failures.usage_error(error, session.screen)
+    except (click.Abort, KeyboardInterrupt):
+        return failures.interrupted(session.screen)
+    except BrokenPipeError:
+        return failures.broken_pipe()
+    except Exception as error:  # noqa: BLE001 - the last resort: a message and a file instead of a traceback
+        return failures.defect(error, session.screen)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,115 @@
+"""What every command has: the same options for output and logs, and a help text of one sentence, options and an example."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from migrate.cli.screen import Screen, Settings
+from migrate.cli.texts import locale_language
+from migrate.progress.logs import start_logging
+from migrate.units import parse_duration
+
+FILE: Final = click.Path(path_type=Path)
+
+_SHARED: Final[tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]] = (
+    click.option("--json", "as_json", is_flag=True, help="Write exactly one JSON document to stdout."),
+    click.option("--lang", type=click.Choice(["zh", "en"]), help="Language of tables and messages (default: the locale's)."),
+    click.option("--log-file", type=FILE, metavar="FILE", help="Append the log to this file."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of log lines (default: text)."),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+                 help="Least severe log lines to write (default: info)."),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Session:
+    """What the way out of the program needs to know about the command that ran."""
+
+    screen: Screen
+
+
+class Command(click.Command):
+    """A command with an example, which a test runs."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - Click's signature
+        """Write the example below the options."""
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(click.Group):
+    """Commands in the order in which they are used, not in that of the alphabet."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+        """The names, as they were registered."""
+        return list(self.commands)
+
+
+Group.group_class = Group
+
+
+class Duration(click.ParamType[int, str]):
+    """`90s`, `15m`, `4h`, `4d`; the value is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002 - Click's signature
+        """Seconds of the text."""
+        return value if isinstance(value, int) else parse_duration(value)
+
+
+def with_screen(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that every command has; the command gets a `Screen` instead of them, as its first argument."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(context: click.Context, /, **given: Any) -> int:
+        settings = Settings(
+            as_json=given.pop("as_json"),
+            lang=given.pop("lang") or locale_language(),
+            log_file=given.pop("log_file"),
+            log_format=given.pop("log_format"),
+            log_level=given.pop("log_level"),
+        )
+        screen = Screen(settings)
+        context.ensure_object(Session).screen = screen
+        start_logging(screen.err, settings.log_file, settings.log_format, settings.log_level)
+        return function(screen, **given)
+
+    command: Callable[..., int] = wrapped
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+def first_screen(arguments: list[str]) -> Screen:
+    """The screen for what goes wrong before the options are read."""
+    lang = locale_language()
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        chosen = (
+            argument.removeprefix("--lang=")
+            if argument.startswith("--lang=")
+            else argument
+            if before == "--lang"
+            else ""
+        )
+        if chosen in ("zh", "en"):
+            lang = chosen  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets an escape for it, not a crash.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    return Screen(Settings(as_json="--json" in arguments, lang=lang))

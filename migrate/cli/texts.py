@@ -1,0 +1,154 @@
+"""What users see, in English and Chinese: headings, states, sentences. Messages of errors stay in English, like the documents.
+
+A text is found by its key; a key without a Chinese text would be a defect, and a test looks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+Lang = Literal["zh", "en"]
+Say = Callable[..., str]
+"""`say(key, **values)`: the text of that key in the user's language."""
+
+_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # errors
+    "error": ("error:", "错误："),
+    "where": ("where:", "位置："),
+    "next": ("next:", "下一步："),
+    "warning": ("warning:", "警告："),
+    "unexpected": (
+        "this is a defect of the toolkit ({kind}: {message})",
+        "工具内部缺陷（{kind}：{message}）",
+    ),
+    "unexpected_where": ("the whole story is in {log}", "完整信息见 {log}"),
+    "unexpected_next": (
+        "run the same command again, which is safe; if it comes back, report it with that file",
+        "可安全地重新执行同一命令；若再次出现，请附上该文件反馈",
+    ),
+    "stopping": (
+        "stopping: the batch in hand is finished first (once more: stop now, still safe)",
+        "正在停止：先完成当前批次（再按一次立即停止，同样安全）",
+    ),
+    "stopped_now": ("stopped; run the same command again to go on", "已停止；重新执行同一命令即可继续"),
+    # runs
+    "state": ("state", "状态"),
+    "running": ("running", "运行中"),
+    "paused": ("paused", "已暂停"),
+    "interrupted": ("interrupted", "已中断"),
+    "failed": ("failed", "失败"),
+    "complete": ("complete", "已完成"),
+    "rolling_back": ("rolling back", "回退中"),
+    "rolled_back": ("rolled back", "已回退"),
+    "run": ("run", "任务"),
+    "mapping": ("mapping", "映射"),
+    "pass": ("pass", "轮次"),
+    "passes": ("passes", "轮次"),
+    "read": ("read", "读取"),
+    "mapped": ("mapped", "已映射"),
+    "filtered": ("filtered", "已过滤"),
+    "rejected": ("rejected", "已拒收"),
+    "pending": ("pending", "待定"),
+    "warnings": ("warnings", "提示"),
+    "target": ("target", "目标表"),
+    "written": ("written", "写入"),
+    "updated": ("updated", "更新"),
+    "identical": ("identical", "一致"),
+    "kept": ("kept", "保留"),
+    "deleted": ("deleted", "删除"),
+    "groups": ("groups", "组数"),
+    "batches": ("batches", "批次"),
+    "batches_of": ("{done} of {planned} batches", "批次 {done}/{planned}"),
+    "batches_done": ("{done} batches", "批次 {done}"),
+    "rows": ("rows", "行"),
+    "rate": ("{rate} rows/s", "{rate} 行/秒"),
+    "rate_column": ("rows/s", "行/秒"),
+    "eta": ("ETA {eta}", "剩余 {eta}"),
+    "eta_column": ("ETA", "预计剩余"),
+    "elapsed": ("elapsed", "用时"),
+    "seconds": ("seconds", "秒"),
+    "reason": ("reason", "原因"),
+    "waiting": ("waiting: {reason}", "等待：{reason}"),
+    "resumed": ("resumed: {rows} rows were done before", "断点续传：此前已处理 {rows} 行"),
+    "started": ("started", "开始"),
+    "phase_batches": ("reading and writing", "读取并写入"),
+    "phase_settle": ("settling pending units", "处理待定数据"),
+    "phase_finish": ("finishing", "收尾"),
+    "no_runs": ("no runs yet in {target}", "{target} 中尚无迁移任务"),
+    "rejects_hint": ("see them: migrate rejects list {mapping}", "查看：migrate rejects list {mapping}"),
+    "go_on": ("to go on: {command}", "继续：{command}"),
+    "adds_up": ("read = mapped + filtered + rejected", "读取 = 已映射 + 已过滤 + 已拒收"),
+    "watch_hint": ("Ctrl-C ends watching; the run goes on", "Ctrl-C 结束查看，任务不受影响"),
+    "pause_asked": ("{mapping}: pause wanted; the run stops after the batch in hand, with exit 5",
+                    "{mapping}：已请求暂停；任务完成当前批次后停止（退出码 5）"),
+    "resume_done": ("{mapping}: the pause is cleared; `migrate run` goes on", "{mapping}：暂停已解除；执行 migrate run 继续"),
+    "throttle_set": ("{mapping}: at most {rate} rows/s from now on", "{mapping}：即刻起限速 {rate} 行/秒"),
+    "throttle_off": ("{mapping}: no limit of rows per second any more", "{mapping}：限速已解除"),
+    # plan
+    "plan": ("plan", "迁移计划"),
+    "source": ("source", "源端"),
+    "to": ("to", "至"),
+    "fingerprint": ("fingerprint", "指纹"),
+    "steps": ("steps", "步骤"),
+    "findings": ("findings", "检查结果"),
+    "no_findings": ("nothing stands in the way", "未发现阻碍"),
+    "estimated_rows": ("about {rows} rows", "约 {rows} 行"),
+    "unknown_rows": ("number of rows unknown", "行数未知"),
+    "sample": ("sample {number}", "样例 {number}"),
+    "before": ("before", "迁移前"),
+    "after": ("after", "迁移后"),
+    "outcome": ("outcome", "结果"),
+    "missing_tables": ("missing target tables", "缺失的目标表"),
+    "no_missing_tables": ("-- every target table is there", "-- 目标表均已存在"),
+    "graph_written": ("the mapping graph is in {file}", "映射关系图已写入 {file}"),
+    "level_error": ("error", "错误"),
+    "level_warn": ("warning", "警告"),
+    "level_warning": ("warning", "警告"),
+    "level_info": ("note", "说明"),
+    # check, init, schema
+    "check_ok": ("{file}: {mapping} is in order", "{file}：{mapping} 检查通过"),
+    "check_ok_offline": (
+        "{file}: {mapping} is in order by itself (databases not looked at)",
+        "{file}：{mapping} 自身检查通过（未连接数据库）",
+    ),
+    "init_written": ("the mapping is in {file}", "映射文件已写入 {file}"),
+    "init_unsure": ("{count} fields are marked `# unsure`: look at them first", "{count} 个字段标有 # unsure，请先核对"),
+    "schema_created": ("{what}", "{what}"),
+    "schema_nothing": ("every invoice table is there already; nothing was changed", "发票表均已存在，未作任何更改"),
+    # rejects, ledger, doctor
+    "no_rejects": ("no rejects", "没有拒收数据"),
+    "unit": ("unit", "迁移单元"),
+    "rule": ("rule", "规则"),
+    "message": ("message", "说明"),
+    "column": ("column", "字段"),
+    "raw": ("raw values", "原始值"),
+    "exported": ("{count} rejects are in {file}", "{count} 条拒收数据已导出到 {file}"),
+    "seal": ("seal", "封存"),
+    "kind": ("kind", "类型"),
+    "when": ("when", "时间"),
+    "entries": ("entries", "条目"),
+    "hash": ("hash", "哈希"),
+    "chain_holds": ("the chain holds: {seals} seals over {entries} entries", "哈希链完整：{seals} 个封存，{entries} 条记录"),
+    "doctor_fine": ("everything looks well", "一切正常"),
+    "ledger_empty": ("nothing is in the ledger yet", "台账为空"),
+}  # fmt: skip
+
+
+def translator(lang: Lang) -> Say:
+    """The function that says things in that language; KeyError for a key that does not exist."""
+    column = 1 if lang == "zh" else 0
+
+    def say(key: str, **values: object) -> str:
+        return _TEXTS[key][column].format(**values)
+
+    return say
+
+
+def locale_language(environ: Mapping[str, str] | None = None) -> Lang:
+    """`zh` when the locale of the environment is a Chinese one, else `en`."""
+    variables = os.environ if environ is None else environ
+    # In the order in which POSIX looks at them.
+    chosen = next((variables[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if variables.get(name)), "")
+    return "zh" if chosen.lower().startswith("zh") else "en"
