@@ -29,7 +29,11 @@ Say = Callable[..., str]
 
 
 class LiveDisplay:
-    """A listener, and a context in which it draws on `console`; what is left on the screen at the end is nothing."""
+    """A listener, and a context in which it draws on `console`; what is left on the screen at the end is nothing.
+
+    Attributes:
+        remark: a sentence below the bars; may be set from a signal handler.
+    """
 
     def __init__(self, console: Console, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -37,6 +41,7 @@ class LiveDisplay:
         self._clock = clock
         self._meter = Meter()
         self._lock = threading.Lock()
+        self.remark: str | None = None
         self._live = Live(
             console=console, get_renderable=self.render, refresh_per_second=REFRESHES_PER_SECOND, transient=True
         )
@@ -62,6 +67,8 @@ class LiveDisplay:
             parts: list[RenderableType] = []
             for progress in self._meter.mappings.values():
                 parts += block(progress, now, self._say, self._console.width)
+            if self.remark is not None:
+                parts.append(Text(self.remark, style="bold yellow"))
         return Group(*parts)
 
 

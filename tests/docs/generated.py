@@ -8,9 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from migrate.cli import reference as cli_reference
+from migrate.invoice import reference as schema_reference
 from tests.docs.documents import ROOT
 
-GENERATED: Final[dict[str, Callable[[], str]]] = {}
+GENERATED: Final[dict[str, Callable[[], str]]] = {
+    "docs/cli.md": cli_reference.markdown,
+    "docs/schema.md": schema_reference.markdown,
+}
 """Path in the checkout → the function that returns its content."""
 
 
