@@ -183,7 +183,8 @@ class TableShape:
     """All that planning needs to know about one table or source.
 
     `columns` are in the database's order. `obstacles` are sentences about things that change rows by themselves or
-    hide them: triggers, rules, row security, partial unique indexes, an engine without transactions.
+    hide them, so that nothing can be written safely: triggers, rules, cascades into the table, row security, an engine without
+    transactions. `remarks` are sentences that a person should read but that stop nothing: partial or expression unique indexes.
     `rows` is an estimate, or None. `positional` is true where rows have a stable number or physical id, but no key.
     """
 
@@ -192,6 +193,7 @@ class TableShape:
     unique_keys: tuple[UniqueKey, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     obstacles: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     rows: int | None = None
     positional: bool = False
 

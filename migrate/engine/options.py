@@ -1,0 +1,22 @@
+"""What a user may set for a run on the command line; one frozen value instead of many parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BATCH_ROWS = 25_000
+"""Source rows per batch unless told otherwise: large enough that a commit costs nothing, small enough to repeat after a kill."""
+
+CHUNK_BYTES = 32 * 2**20
+"""Arrow bytes that one worker reads, transforms and writes at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`source`, `target`: URLs that replace the mapping's. `ledger_schema`: where the database has schemas."""
+
+    source: str | None = None
+    target: str | None = None
+    batch_rows: int | None = None
+    workers: int | None = None
+    ledger_schema: str | None = None

@@ -1,0 +1,178 @@
+"""How a run stands, as the ledger tells it: the value behind `status` and behind the JSON of `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrate.checksum.vectorised import SetDigest
+from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
+from migrate.ledger.lease import Holding, read_lease
+from migrate.ledger.runs import Entry, Pass, Run, all_runs, current_run, now_ms, read_entries, read_passes, read_ranges, total
+
+
+@dataclass(frozen=True, slots=True)
+class PassSummary:
+    """One pass of a run."""
+
+    number: int
+    kind: str
+    counts: Counts
+    planned: int
+    done: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run with all its passes.
+
+    `planned` batches are those whose ranges are known; `all_known` tells whether there will be more. `seconds` is the time in which
+    batches were worked on, from the first start to the last commit. `grouped` names the targets that have `one_row_per`.
+    """
+
+    mapping: str
+    run: str
+    state: str
+    reason: str | None
+    fingerprint: str
+    counts: Counts
+    passes: tuple[PassSummary, ...]
+    digests: dict[str, str]
+    seconds: float
+    rows_per_second: int
+    recent_rows_per_second: float | None
+    all_known: bool
+    rows_expected: int | None
+    grouped: frozenset[str]
+    holder: str | None
+    throttle_rows: int | None
+
+    @property
+    def planned(self) -> int:
+        """Batches with a known range, over all passes."""
+        return sum(each.planned for each in self.passes)
+
+    @property
+    def done(self) -> int:
+        """Committed batches, over all passes."""
+        return sum(each.done for each in self.passes)
+
+    def to_json(self) -> dict[str, object]:
+        """The entry that INTERFACE promises, and what goes beyond it: reason, fingerprint, each pass."""
+        return {
+            "mapping": self.mapping,
+            "run": self.run,
+            "state": self.state,
+            "reason": self.reason,
+            "fingerprint": self.fingerprint,
+            "rows": _rows(self.counts),
+            "warnings": self.counts.warnings,
+            "targets": {
+                name: counts.to_json(grouped=name in self.grouped) for name, counts in sorted(self.counts.targets.items())
+            },
+            "batches": {"planned": self.planned, "done": self.done},
+            "passes": len(self.passes),
+            "by_pass": [
+                {
+                    "pass": each.number,
+                    "kind": each.kind,
+                    "rows": _rows(each.counts),
+                    "batches": {"planned": each.planned, "done": each.done},
+                }
+                for each in self.passes
+            ],
+            "digests": self.digests,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": self.rows_per_second,
+        }
+
+
+def summarise(ledger: Ledger, run: Run) -> RunSummary:
+    """Read one run from the ledger."""
+    entries = read_entries(ledger, run.run)
+    passes = read_passes(ledger, run.run)
+    holding = read_lease(ledger, run.mapping)
+    counts = total(entries)
+    seconds = _seconds(ledger, run, entries, holding)
+    ranges = {each.number: read_ranges(ledger, run.run, each.number, ()) for each in passes}
+    last = ranges.get(passes[0].number, []) if passes else []
+    mine = holding if holding is not None and holding.run == run.run else None
+    return RunSummary(
+        mapping=run.mapping,
+        run=run.run,
+        state=_state(run, mine),
+        reason=(mine.steering.pause_reason if mine else None) or run.reason,
+        fingerprint=run.fingerprint,
+        counts=counts,
+        passes=tuple(_pass(each, entries, len(ranges[each.number])) for each in passes),
+        digests=_digests(entries),
+        seconds=seconds,
+        rows_per_second=round(counts.read / seconds) if seconds > 0 else 0,
+        recent_rows_per_second=_recent_rate(entries),
+        all_known=bool(last) and last[-1].upto is None,
+        rows_expected=run.settings.get("rows_expected"),
+        grouped=frozenset(run.settings.get("grouped", ())),
+        holder=str(mine.holder) if mine and mine.live else None,
+        throttle_rows=mine.steering.throttle_rows if mine else None,
+    )
+
+
+def summaries(ledger: Ledger, mapping: str | None = None) -> list[RunSummary]:
+    """All runs of a ledger, or the newest of one mapping."""
+    if mapping is None:
+        return [summarise(ledger, run) for run in all_runs(ledger)]
+    run = current_run(ledger, mapping)
+    return [] if run is None else [summarise(ledger, run)]
+
+
+def _rows(counts: Counts) -> dict[str, int]:
+    return {
+        "read": counts.read,
+        "mapped": counts.mapped,
+        "filtered": counts.filtered,
+        "rejected": counts.rejected,
+        "pending": counts.pending,
+    }
+
+
+def _pass(each: Pass, entries: Sequence[Entry], ranges: int) -> PassSummary:
+    mine = [entry for entry in entries if entry.pass_no == each.number]
+    done = sum(entry.range_no >= 0 for entry in mine)
+    return PassSummary(each.number, each.kind, total(mine), ranges, done, each.ended_ms is not None)
+
+
+def _state(run: Run, holding: Holding | None) -> str:
+    """A run that says it is running while nobody holds it was interrupted."""
+    if run.state == "running" and (holding is None or not holding.live):
+        return "interrupted"
+    if run.state == "interrupted" and holding is not None and holding.steering.pause_reason is not None:
+        return "paused"
+    return run.state
+
+
+def _seconds(ledger: Ledger, run: Run, entries: Sequence[Entry], holding: Holding | None) -> float:
+    end = run.ended_ms or run.changed_ms
+    if run.state == "running" and holding is not None and holding.run == run.run and holding.live:
+        end = now_ms(ledger)
+    end = max([end, *(entry.applied_ms for entry in entries[-1:])])
+    return max(end - run.created_ms, 0) / 1000
+
+
+def _recent_rate(entries: Sequence[Entry]) -> float | None:
+    """Rows per second over the last batches, the honest basis of an ETA; None until two are there."""
+    recent = [entry for entry in entries if entry.range_no >= 0][-20:]
+    span = recent[-1].applied_ms - recent[0].applied_ms if len(recent) > 1 else 0
+    if span <= 0:
+        return None
+    return sum(entry.counts.read for entry in recent[1:]) * 1000 / span
+
+
+def _digests(entries: Sequence[Entry]) -> dict[str, str]:
+    sums: dict[str, SetDigest] = {}
+    for entry in entries:
+        for name, text in entry.digests.items():
+            digest = SetDigest.parse(text)
+            sums[name] = sums[name] + digest if name in sums else digest
+    return {name: str(digest) for name, digest in sorted(sums.items())}
