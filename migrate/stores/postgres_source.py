@@ -1,0 +1,316 @@
+"""PostgreSQL as a source: key ranges read through ADBC, in one exported snapshot, in the table's own order.
+
+Never writes: every transaction is READ ONLY. A table without a key is read by TID ranges, where a row's number is
+`block * 65536 + offset`: exact, ordered, and valid within one snapshot only, since ctid changes on UPDATE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.pool import NullPool
+
+from migrate.errors import EnvironmentFault, InputError
+from migrate.stores.port import ROW_NUMBER, AbstractSnapshot
+from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
+from migrate.stores.postgres_constraints import hidden_rows, unique_keys
+from migrate.stores.postgres_describe import (
+    describe_query,
+    describe_relation,
+    estimated_rows,
+    find_relation,
+    server_encoding,
+)
+from migrate.stores.postgres_errors import connect_faults
+from migrate.stores.postgres_keys import key_literal, parse_key, typed_values
+from migrate.stores.postgres_read import Readout
+from migrate.stores.postgres_types import PostgresColumn, Relation, quote
+from migrate.stores.predicates import KeyColumn, Ordering
+from migrate.stores.urls import parse_url, redacted, with_socket_folders
+from migrate.values import Column, Key, KeyRange, LogicalType, SourceSpec, TableShape, UniqueKey
+
+Positions = npt.NDArray[np.int64]
+
+_ALIAS: Final = "s"
+_TID_BITS: Final = 16
+_TID_DTYPE: Final = np.dtype([("block", ">u4"), ("offset", ">u2")])
+_READ_SETTINGS: Final = {
+    "default_transaction_read_only": "on",
+    # A batch that has to be sorted stays in memory.
+    "work_mem": "64MB",
+    "lock_timeout": "30s",
+    # A scan that joins another one in the middle would break the physical order.
+    "synchronize_seqscans": "off",
+}
+# numeric_dollar: other styles double percent signs in literals.
+_DIALECT: Final = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_ORDERING: Final = Ordering(row_values=True, nulls_first=False, literal=key_literal)
+_NOW: Final = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+
+
+def open_source(spec: SourceSpec) -> PostgresSource:
+    """The table or query of `spec`, with its shape read.
+
+    Raises:
+        InputError: no such table, or the server does not accept the query.
+        EnvironmentFault: the database cannot be reached.
+    """
+    return PostgresSource(spec)
+
+
+class PostgresSnapshot:
+    """A transaction that exports its snapshot; readers must open before it is closed, and keep what they have after."""
+
+    shared = True
+
+    def __init__(self, url: sa.URL) -> None:
+        self._connection = PostgresConnection(url, _READ_SETTINGS)
+        try:
+            self._connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self.identifier = str(self._connection.rows("SELECT pg_export_snapshot()")[0][0])
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
+
+class PostgresSource:
+    """A table or query of a PostgreSQL database."""
+
+    shape: TableShape
+
+    def __init__(self, spec: SourceSpec) -> None:
+        if spec.url is None:
+            raise InputError("the source has no url")
+        self.url = with_socket_folders(parse_url(spec.url))
+        self._spec = spec
+        engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=dict(LIBPQ_OPTIONS))
+        with connect_faults(redacted(self.url)), engine.connect() as connection:
+            connection.execute(sa.text("SET default_transaction_read_only = on"))
+            number = connection.execute(sa.text("SELECT current_setting('server_version_num')::int")).scalar_one()
+            self._version = str(int(number) // 10000)
+            self._raw_text = server_encoding(connection) == "SQL_ASCII"
+            self.relation, self.shape = _described(connection, spec)
+
+    def snapshot(self) -> AbstractSnapshot:
+        """Begin a snapshot that several readers can share; it ends with `close()`."""
+        return PostgresSnapshot(self.url)
+
+    def reader(self, snapshot: AbstractSnapshot | None = None) -> PostgresReader:
+        """Open a connection, in `snapshot` if given, otherwise in a snapshot of its own."""
+        return PostgresReader(self, snapshot)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Engine and major version: minor ones do not change rows or their order."""
+        return {"engine": "postgresql", "version": self._version}
+
+    def readout(self, names: Sequence[str] | None = None) -> Readout:
+        """How to select columns of the relation, by default all but the row number."""
+        wanted = [column.name for column in self.relation.columns] if names is None else names
+        return Readout([self.relation.column(name) for name in wanted], _ALIAS, raw_text=self._raw_text)
+
+
+class PostgresReader:
+    """One connection in one read-only snapshot. Implements `SourceReader`."""
+
+    def __init__(self, source: PostgresSource, snapshot: AbstractSnapshot | None) -> None:
+        self._source = source
+        self._relation = source.relation
+        self._connection = PostgresConnection(source.url, _READ_SETTINGS)
+        try:
+            self._connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if isinstance(snapshot, PostgresSnapshot):
+                self._connection.run(f"SET TRANSACTION SNAPSHOT '{snapshot.identifier}'")
+            # Takes the snapshot now, and not with the first read.
+            self._connection.rows("SELECT 1")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def border(self, columns: tuple[str, ...], after: Key | None, rows: int) -> Key | None:
+        """The key of the row that is `rows` rows behind `after`, or None when fewer are left."""
+        if columns == (ROW_NUMBER,):
+            return self._border_position(after, rows)
+        keys = self._key_columns(columns)
+        where = _where(_ORDERING.between(keys, after, None))
+        names = ", ".join(_qualified(name) for name in columns)
+        texts = ", ".join(f"{_qualified(name)}::text AS k{index}" for index, name in enumerate(columns))
+        found = self._connection.rows(
+            f"SELECT {texts} FROM {self._relation.sql} AS {_ALIAS} {where} ORDER BY {names} OFFSET {rows - 1} LIMIT 1"
+        )
+        if not found:
+            return None
+        return parse_key([self._relation.column(name) for name in columns], found[0])
+
+    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`; schema as in the shape, then `ANOMALY`."""
+        if key_range.columns == (ROW_NUMBER,):
+            return self._read_positions(key_range, chunk_bytes)
+        where = _where(_ORDERING.in_range(self._key_columns(key_range.columns), key_range))
+        return self._stream(self._source.readout(), f"{where} {_order_by(order)}", chunk_bytes)
+
+    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
+        """All rows whose `columns` equal one of `keys`, NULL being equal to NULL, sorted by `order`."""
+        readout = self._source.readout()
+        if not keys:
+            return readout.schema.empty_table()
+        described = [self._relation.column(name) for name in columns]
+        where = f"WHERE {_any_key(described, keys)} {_order_by(order)}"
+        return pa.Table.from_batches(list(self._stream(readout, where, 1 << 24)), readout.schema)
+
+    def lookup(self, columns: tuple[str, ...]) -> pa.Table:
+        """The whole relation, only `columns` and `ANOMALY`."""
+        readout = self._source.readout(columns)
+        return pa.Table.from_batches(list(self._stream(readout, "", 1 << 24)), readout.schema)
+
+    def now(self) -> str:
+        """The server's clock in UTC."""
+        return str(self._connection.rows(_NOW)[0][0])
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._connection.close()
+
+    def _stream(self, readout: Readout, tail: str, chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        statement = f"SELECT {readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {tail}"
+        with closing(self._connection.stream(statement, chunk_bytes)) as batches:
+            for batch in batches:
+                yield readout.convert(batch)
+
+    def _key_columns(self, names: tuple[str, ...]) -> list[KeyColumn]:
+        return [
+            KeyColumn(sa.literal_column(_qualified(name)), self._relation.column(name).column.nullable)
+            for name in names
+        ]
+
+    def _border_position(self, after: Key | None, rows: int) -> Key | None:
+        # No ORDER BY: a TID range scan returns rows in their order, and sorting would read the whole table for each border.
+        found = self._connection.table(
+            f"SELECT {_ALIAS}.ctid FROM {self._relation.sql} AS {_ALIAS} {_tid_range(after, None)} OFFSET {rows - 1} LIMIT 1"
+        )
+        return None if found is None or found.num_rows == 0 else (int(_positions(found.column(0))[0]),)
+
+    def _read_positions(self, key_range: KeyRange, chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        readout = self._source.readout()
+        where = _tid_range(key_range.after, key_range.upto)
+        statement = f"SELECT {_ALIAS}.ctid, {readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {where}"
+        last = -1
+        with closing(self._connection.stream(statement, chunk_bytes)) as batches:
+            for batch in batches:
+                positions = _positions(batch.column(0))
+                steps = np.diff(positions, prepend=last)
+                if (steps <= 0).any():
+                    raise EnvironmentFault(
+                        "the server did not return rows in their physical order", where=self._source.shape.name
+                    )
+                last = int(positions[-1]) if len(positions) else last
+                converted = readout.convert(batch.select(range(1, batch.num_columns)))
+                yield _with_positions(converted, positions)
+
+
+def _described(connection: sa.Connection, spec: SourceSpec) -> tuple[Relation, TableShape]:
+    if spec.query is not None:
+        relation = describe_query(connection, spec.query)
+        columns = tuple(column.column for column in relation.columns)
+        return relation, TableShape("query", columns, rows=estimated_rows(connection, relation))
+    name = spec.table or ""
+    found = find_relation(connection, name)
+    if found is None:
+        raise InputError(
+            f"there is no table {name}", where=redacted(str(spec.url)), next_step="name it as table or schema.table"
+        )
+    relation = describe_relation(connection, found)
+    keys, _ = unique_keys(connection, found["oid"])
+    columns = tuple(column.column for column in relation.columns)
+    # Only one heap has physical ids that order all rows.
+    positional = not spec.key and not any(key.primary for key in keys) and found["kind"] in ("r", "m")
+    if positional:
+        position = Column(ROW_NUMBER, LogicalType("integer"), nullable=False, default_kind="generated", declared="ctid")
+        columns = (*columns, position)
+        keys = (*keys, UniqueKey(ROW_NUMBER, (ROW_NUMBER,)))
+    return relation, TableShape(
+        name,
+        columns,
+        unique_keys=keys,
+        obstacles=tuple(hidden_rows(connection, found["oid"])),
+        rows=estimated_rows(connection, relation),
+        positional=positional,
+    )
+
+
+def _qualified(name: str) -> str:
+    # Qualified, since ORDER BY takes a bare name for the selected expression and not for the column with the index.
+    return f"{_ALIAS}.{quote(name)}"
+
+
+def _order_by(order: tuple[str, ...]) -> str:
+    return f"ORDER BY {', '.join(_qualified(name) for name in order)}" if order else ""
+
+
+def _where(predicate: sa.ColumnElement[bool]) -> str:
+    if isinstance(predicate, type(sa.true())):
+        return ""
+    return f"WHERE {predicate.compile(dialect=_DIALECT, compile_kwargs={'literal_binds': True})}"
+
+
+def _any_key(columns: Sequence[PostgresColumn], keys: Sequence[Key]) -> str:
+    """True for rows that equal one of the keys; one IN per set of columns that are NULL in a key."""
+    by_nulls: dict[tuple[bool, ...], list[Key]] = {}
+    for key in keys:
+        by_nulls.setdefault(tuple(value is None for value in key), []).append(key)
+    arms = []
+    for nulls, group in by_nulls.items():
+        conditions = [f"{_qualified(column.name)} IS NULL" for column, null in zip(columns, nulls, strict=True) if null]
+        filled = [column for column, null in zip(columns, nulls, strict=True) if not null]
+        if filled:
+            rows = [[value for value in key if value is not None] for key in group]
+            names = ", ".join(_qualified(column.name) for column in filled)
+            conditions.append(f"({names}) IN (VALUES {typed_values(filled, rows)})")
+        arms.append(" AND ".join(conditions))
+    return " OR ".join(f"({arm})" for arm in arms)
+
+
+def _tid_range(after: Key | None, upto: Key | None) -> str:
+    # Always a lower bound, so that the plan is a TID range scan and not a sequential one.
+    bounds = [f"{_ALIAS}.ctid > {_tid(after) if after is not None else chr(39) + '(0,0)' + chr(39)}"]
+    if upto is not None:
+        bounds.append(f"{_ALIAS}.ctid <= {_tid(upto)}")
+    return "WHERE " + " AND ".join(bounds)
+
+
+def _tid(key: Key) -> str:
+    position = key[0]
+    if not isinstance(position, int):
+        raise InputError(f"not a row number: {position!r}")
+    return f"'({position >> _TID_BITS},{position & 0xFFFF})'"
+
+
+def _positions(tids: pa.Array | pa.ChunkedArray) -> Positions:
+    """The row numbers of a column of ctid, which arrives as six bytes each: block and offset, big-endian."""
+    if isinstance(tids, pa.ChunkedArray):
+        tids = tids.combine_chunks()
+        tids = tids.chunk(0) if isinstance(tids, pa.ChunkedArray) else tids
+    storage = tids.storage if isinstance(tids, pa.ExtensionArray) else tids
+    raw = np.frombuffer(b"".join(storage.to_pylist()), dtype=_TID_DTYPE)
+    return np.asarray((raw["block"].astype(np.int64) << _TID_BITS) | raw["offset"], dtype=np.int64)
+
+
+def _with_positions(batch: pa.RecordBatch, positions: Positions) -> pa.RecordBatch:
+    at = batch.num_columns - 1
+    arrays = [*batch.columns[:at], pa.array(positions), batch.column(at)]
+    fields = [
+        *(batch.schema.field(index) for index in range(at)),
+        pa.field(ROW_NUMBER, pa.int64()),
+        batch.schema.field(at),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
