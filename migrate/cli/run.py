@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,16 +26,17 @@ from migrate.progress.listening import Audience
 )
 @click.option("--ledger-schema", metavar="NAME", help="Schema of the ledger's tables in the target.")
 @with_screen
-def run(screen: Screen, mappings: tuple[Path, ...], **chosen: str | int | None) -> int:
+def run(screen: Screen, mappings: tuple[Path, ...], **chosen: Any) -> int:
     """Run the mappings to the end, or go on where an earlier run of them stopped."""
-    from migrate.engine import RunOptions
-    from migrate.engine import run as run_mappings
+    from migrate.engine.options import RunOptions
+    from migrate.engine.runs import run_mappings
+    from migrate.engine.stop import StopToken
 
-    options = RunOptions(**chosen)  # type: ignore[arg-type]
-    say = screen.say
-    with Audience(screen.err, say) as audience, stop_on_signals(lambda: audience.announce(say("stopping"))) as stop:
-        summaries = run_mappings(mappings, options, stop=stop, listen=audience)
-    documents = [each.to_json() for each in summaries]
-    document = documents[0] if len(mappings) == 1 and len(documents) == 1 else {"runs": documents}
-    screen.result(document, *(summary(each, screen) for each in documents))
-    return exit_code(documents)
+    options, stop, say = RunOptions(**chosen), StopToken(), screen.say
+    with Audience(screen.err, say) as audience, stop_on_signals(stop, lambda: audience.announce(say("stopping"))):
+        runs = run_mappings(mappings, options, stop=stop, listen=audience)
+    documents = [each.to_json() for each in runs]
+    screen.result(
+        documents[0] if len(documents) == 1 else {"runs": documents}, *(summary(each, screen) for each in runs)
+    )
+    return exit_code(runs)

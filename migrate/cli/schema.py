@@ -38,10 +38,11 @@ def apply(screen: Screen, target: str) -> int:
     """Create the invoice tables that are missing; refuse (exit 4) where another table stands in their place."""
     from migrate.invoice import apply_schema
     from migrate.stores.opening import open_target
+    from migrate.stores.urls import redacted
 
     store = open_target(target)
     try:
-        created = apply_schema(store.engine())
+        created = apply_schema(store.engine(), redacted(target))
     finally:
         store.close()
     lines = [Text(line) for line in created] or [Text(screen.say("schema_nothing"))]

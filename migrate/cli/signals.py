@@ -8,61 +8,52 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-_SLICE_SECONDS: Final = 0.05
+if TYPE_CHECKING:
+    from migrate.engine.stop import StopToken
+
 INTERRUPTED_EXIT: Final = 130
 
 
-class StopSignal:
-    """Set by the first signal, and polled by whoever has a safe point.
-
-    Not a `threading.Event`: setting one inside a signal handler can wait for a lock that the interrupted code holds.
-    """
-
-    def __init__(self) -> None:
-        self._set = False
-
-    def set(self) -> None:
-        """Ask to stop."""
-        self._set = True
-
-    def is_set(self) -> bool:
-        """True once a stop was asked for."""
-        return self._set
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to `timeout` seconds (None: for ever) for the stop; true when it was asked for."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._set:
-            left = _SLICE_SECONDS if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(_SLICE_SECONDS, left))
-        return self._set
-
-
 @contextmanager
-def stop_on_signals(announce: Callable[[], None]) -> Iterator[StopSignal]:
-    """A stop signal that SIGINT and SIGTERM set while the block runs; `announce` is called at the first of them."""
-    stop = StopSignal()
+def stop_on_signals(stop: StopToken, announce: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """While the block runs, the first SIGINT or SIGTERM sets `stop` and calls `announce`; the second ends the process (130).
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+    `announce` runs inside the signal handler and must not wait for a lock.
+    """
+    # Setting an event inside a handler can wait for a lock that the interrupted code holds; a SimpleQueue cannot, and a
+    # thread that waits for it does the setting.
+    signals: SimpleQueue[int | None] = SimpleQueue()
+    waiter = threading.Thread(target=_set_on, args=(signals, stop), name="signals", daemon=True)
+    caught: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        if len(caught) > 1:
             _leave_now()
-        stop.set()
+        signals.put(number)
         announce()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    waiter.start()
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signals.put(None)
+        waiter.join()
+
+
+def _set_on(signals: SimpleQueue[int | None], stop: StopToken) -> None:
+    if signals.get() is not None:
+        stop.set()
 
 
 def _leave_now() -> None:

@@ -1,21 +1,24 @@
-"""Shows runs, from the documents that `run --json` and `status --json` write."""
+"""Shows runs as the ledger knows them: one in full, or several in a line each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.screen import STATE_STYLES, Screen
 from migrate.units import count_text, duration_text
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from migrate.engine.summary import RunSummary
 
-_ROWS: Final = ("read", "mapped", "filtered", "rejected", "pending")
+_ROWS: Final = ("read", "mapped", "filtered", "rejected", "pending", "warnings")
+_ALWAYS_SHOWN: Final = ("read", "mapped", "rejected")
 _TARGETS: Final = ("written", "updated", "identical", "kept", "deleted", "groups")
 _ALARMING: Final = {"rejected": "red", "pending": "yellow", "warnings": "yellow"}
 
@@ -23,86 +26,117 @@ EXIT_CODES: Final = {"complete": 0, "paused": 5, "interrupted": 130, "failed": 3
 """The exit code of `run` for the state that its run is left in."""
 
 
-def exit_code(documents: Sequence[Document]) -> int:
+def exit_code(summaries: Iterable[RunSummary]) -> int:
     """That of the first run that is not complete; 0 when all are."""
-    return next((EXIT_CODES.get(each["state"], 4) for each in documents if each["state"] != "complete"), 0)
+    return next((EXIT_CODES.get(each.state, 4) for each in summaries if each.state != "complete"), 0)
 
 
-def summary(document: Document, screen: Screen) -> RenderableType:
-    """One run in full: state, rows by what became of them, targets, batches and time."""
-    parts: list[RenderableType] = [_title(document, screen)]
-    if document.get("reason"):
-        parts.append(Padding(Text(str(document["reason"]), style="yellow"), (0, 0, 0, 2)))
-    body: list[RenderableType] = [
-        _rows(document, screen),
-        Text(""),
-        _targets(document, screen),
-        Text(""),
-        _pace(document, screen),
-    ]
-    return Group(*parts, *(Padding(part, (0, 0, 0, 2)) for part in body))
+def summary(run: RunSummary, screen: Screen) -> RenderableType:
+    """One run in full: state and reason, rows by what became of them, targets, batches and time."""
+    parts: list[RenderableType] = [_title(run, screen)]
+    if run.reason and run.state != "complete":
+        parts.append(Text(run.reason, style="yellow"))
+    bar = _bar(run)
+    if bar is not None:
+        parts.append(bar)
+    parts += [_rows(run, screen), Text(), _targets(run, screen), Text(), _pace(run, screen)]
+    steering = _steering(run, screen)
+    if steering:
+        parts.append(Text(steering, style="dim"))
+    first, *rest = parts
+    return Group(first, *(Padding(part, (0, 0, 0, 2)) for part in rest), Text())
 
 
-def overview(documents: Sequence[Document], screen: Screen) -> RenderableType:
+def overview(runs: Sequence[RunSummary], screen: Screen) -> RenderableType:
     """Several runs, one line each."""
     table = screen.table(
-        "mapping", "run", "state", "read", "mapped", "rejected", "pending", "rate_column", numbers=range(3, 8)
+        "mapping", "run", "state", "read", "rejected", "pending", "rate_column", "eta_column", numbers=range(3, 8)
     )
-    for each in documents:
-        rows = each["rows"]
+    for run in runs:
+        left = seconds_left(run)
         table.add_row(
-            Text(each["mapping"], style="bold"),
-            Text(each["run"]),
-            _state(each, screen),
-            *(_count(name, rows[name]) for name in ("read", "mapped", "rejected", "pending")),
-            Text(count_text(round(each["rows_per_second"]))),
+            Text(run.mapping, style="bold"),
+            Text(run.run),
+            _state(run, screen),
+            *(_count(name, getattr(run.counts, name)) for name in ("read", "rejected", "pending")),
+            Text(count_text(round(current_rate(run)))),
+            Text("" if left is None else duration_text(left)),
         )
     return table
 
 
-def _title(document: Document, screen: Screen) -> Text:
-    parts = [Text(document["mapping"], style="bold"), _state(document, screen), Text(document["run"], style="dim")]
-    return Text("  ").join(parts)
+def current_rate(run: RunSummary) -> float:
+    """Rows per second: of the last batches while it runs, else over its whole time."""
+    if run.state == "running" and run.recent_rows_per_second is not None:
+        return run.recent_rows_per_second
+    return run.rows_per_second
 
 
-def _state(document: Document, screen: Screen) -> Text:
-    state = document["state"]
-    return Text(screen.say(state), style=STATE_STYLES.get(state, ""))
+def seconds_left(run: RunSummary) -> float | None:
+    """Time to the end at the rate of the last batches; None when nobody knows."""
+    if run.state != "running" or not run.recent_rows_per_second or run.rows_expected is None:
+        return None
+    rows = run.rows_expected - run.counts.read
+    return rows / run.recent_rows_per_second if rows > 0 else None
 
 
-def _rows(document: Document, screen: Screen) -> Table:
+def _title(run: RunSummary, screen: Screen) -> Text:
+    return Text("  ").join([Text(run.mapping, style="bold"), _state(run, screen), Text(run.run, style="dim")])
+
+
+def _state(run: RunSummary, screen: Screen) -> Text:
+    return Text(screen.say(run.state), style=STATE_STYLES.get(run.state, ""))
+
+
+def _bar(run: RunSummary) -> RenderableType | None:
+    if run.state == "complete" or not run.rows_expected or run.counts.read > run.rows_expected:
+        return None
+    line = Table.grid(padding=(0, 2, 0, 0))
+    share = run.counts.read / run.rows_expected
+    line.add_row(ProgressBar(total=1.0, completed=share, width=40), Text(f"{share:.0%}"))
+    return line
+
+
+def _rows(run: RunSummary, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column()
     table.add_column(justify="right")
-    counts = {**document["rows"], "warnings": document["warnings"]}
-    for name in (*_ROWS, "warnings"):
-        if counts[name] or name in ("read", "mapped", "rejected"):
-            table.add_row(Text(screen.say(name)), _count(name, counts[name]))
+    for name in _ROWS:
+        count = getattr(run.counts, name)
+        if count or name in _ALWAYS_SHOWN:
+            table.add_row(Text(screen.say(name)), _count(name, count))
     return table
 
 
-def _targets(document: Document, screen: Screen) -> Table:
-    targets = document["targets"]
-    shown = [
-        name
-        for name in _TARGETS
-        if name in ("written", "identical") or any(each.get(name) for each in targets.values())
-    ]
+def _targets(run: RunSummary, screen: Screen) -> Table:
+    targets = sorted(run.counts.targets.items())
+    shown = [name for name in _TARGETS if name == "written" or any(getattr(counts, name) for _, counts in targets)]
     table = screen.table("target", *shown, numbers=range(1, len(shown) + 1))
-    for target, counts in targets.items():
-        table.add_row(Text(target), *(Text("" if name not in counts else count_text(counts[name])) for name in shown))
+    for target, counts in targets:
+        table.add_row(Text(target), *(Text(count_text(getattr(counts, name))) for name in shown))
     return table
 
 
-def _pace(document: Document, screen: Screen) -> Text:
-    say, batches = screen.say, document["batches"]
-    key = "batches_done" if batches.get("planned") is None else "batches_of"
-    parts = [
-        say(key, **{name: count_text(number) for name, number in batches.items() if number is not None}),
-        duration_text(document["seconds"]),
-        say("rate", rate=count_text(round(document["rows_per_second"]))),
-    ]
-    return Text(" · ").join(Text(part) for part in parts)
+def _pace(run: RunSummary, screen: Screen) -> Text:
+    say, done, left = screen.say, count_text(run.done), seconds_left(run)
+    batches = (
+        say("batches_of", done=done, planned=count_text(run.planned))
+        if run.all_known
+        else say("batches_done", done=done)
+    )
+    parts = [batches, duration_text(run.seconds), say("rate", rate=count_text(round(current_rate(run))))]
+    if left is not None:
+        parts.append(say("eta", eta=duration_text(left)))
+    return Text(" · ".join(parts))
+
+
+def _steering(run: RunSummary, screen: Screen) -> str:
+    parts = []
+    if run.holder is not None:
+        parts.append(screen.say("held_by", holder=run.holder))
+    if run.throttle_rows is not None:
+        parts.append(screen.say("throttled", rate=count_text(run.throttle_rows)))
+    return " · ".join(parts)
 
 
 def _count(name: str, count: int) -> Text:

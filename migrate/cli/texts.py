@@ -76,6 +76,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "phase_batches": ("reading and writing", "读取并写入"),
     "phase_settle": ("settling pending units", "处理待定数据"),
     "phase_finish": ("finishing", "收尾"),
+    "held_by": ("held by {holder}", "执行者 {holder}"),
+    "throttled": ("throttled to {rate} rows/s", "限速 {rate} 行/秒"),
     "no_runs": ("no runs yet in {target}", "{target} 中尚无迁移任务"),
     "rejects_hint": ("see them: migrate rejects list {mapping}", "查看：migrate rejects list {mapping}"),
     "go_on": ("to go on: {command}", "继续：{command}"),

@@ -64,10 +64,10 @@ def ddl(dialect: str) -> str:
     return "\n".join(_tidy(str(statement.compile(dialect=made))) for statement in statements)
 
 
-def apply_schema(engine: sa.Engine) -> list[str]:
+def apply_schema(engine: sa.Engine, where: str | None = None) -> list[str]:
     """Create the invoice tables and indexes that are missing; a sentence for each thing that was created.
 
-    One transaction where the database can (PostgreSQL, SQLite). Doing it again creates nothing and returns [].
+    `where` names the database in errors (default: the engine's URL without its password). One transaction where the database can (PostgreSQL, SQLite). Doing it again creates nothing and returns [].
 
     Raises:
         InputError: the database is not one that the tables are made for.
@@ -75,28 +75,29 @@ def apply_schema(engine: sa.Engine) -> list[str]:
         EnvironmentFault: the database refused or was lost.
     """
     _require_supported(engine.dialect.name)
+    place = where or redacted(engine.url)
     try:
         with engine.connect() as connection:
             _begin(connection)
-            refuse_differences(connection)
+            refuse_differences(connection, place)
             done = _create_missing(connection)
             connection.commit()
             return done
     except sa.exc.DBAPIError as error:
         raise EnvironmentFault(
             f"the invoice tables could not be created: {error.orig}",
-            where=redacted(engine.url),
+            where=place,
             next_step="see that the database can be reached and that the user may create tables; running again is safe",
         ) from error
 
 
-def refuse_differences(connection: sa.Connection) -> None:
+def refuse_differences(connection: sa.Connection, place: str) -> None:
     """Raise StateError that names every difference between existing tables and the canonical ones; missing ones are none."""
     found = [sentence for table in METADATA.sorted_tables for sentence in differences(connection, table)]
     if found:
         raise StateError(
             "existing tables differ from the canonical invoice tables:\n" + "\n".join(f"    {line}" for line in found),
-            where=redacted(connection.engine.url),
+            where=place,
             next_step="rename or migrate the existing tables, or use an empty database; nothing was changed",
         )
 
@@ -190,9 +191,8 @@ def _create_missing(connection: sa.Connection) -> list[str]:
 
 
 def _begin(connection: sa.Connection) -> None:
-    # Python's driver of SQLite opens no transaction for DDL by itself.
-    driver: object = connection.connection.dbapi_connection
-    if connection.dialect.name == "sqlite" and not getattr(driver, "in_transaction", False):
+    # Python's own driver of SQLite opens no transaction for DDL by itself; the toolkit's does.
+    if connection.dialect.driver == "pysqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -1,0 +1,140 @@
+"""What every command does alike: help, version, wrong words, JSON errors, languages, defects, pipes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from migrate import __version__
+from tests.cli.conftest import Migrate, environment
+
+
+def test_the_version_is_told(migrate: Migrate) -> None:
+    """`--version` prints name and version."""
+    done = migrate("--version")
+    assert (done.code, done.out, done.err) == (0, f"migrate {__version__}\n", "")
+
+
+def test_nothing_asked_is_help_and_a_usage_error(migrate: Migrate) -> None:
+    """Without a command the help is shown on stderr, and nothing counts as done."""
+    done = migrate()
+    assert (done.code, done.out) == (2, "")
+    assert "Move an invoice system to a new database and prove that nothing was lost." in done.err
+
+
+def test_an_unknown_command_names_the_nearest(migrate: Migrate) -> None:
+    """A mistyped word is answered with the right one, exit 2."""
+    done = migrate("schema", "aply")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: No such command 'aply'. Did you mean 'apply'?\n  next:  see migrate schema --help\n"
+
+
+def test_a_missing_option_is_named(migrate: Migrate) -> None:
+    """What is needed is told, exit 2."""
+    done = migrate("schema", "apply")
+    assert done.code == 2
+    assert done.err == "error: Missing option '--target'.\n  next:  see migrate schema apply --help\n"
+
+
+def test_errors_are_json_with_json(migrate: Migrate) -> None:
+    """With `--json` stdout holds exactly one document, of an error too; people still read stderr."""
+    done = migrate("schema", "apply", "--json", "--target", "${NOT_SET}")
+    assert json.loads(done.out) == {
+        "error": {
+            "kind": "InputError",
+            "exit": 2,
+            "message": "the environment variable NOT_SET is not set",
+            "where": None,
+            "next": "export NOT_SET=…, then run again",
+        }
+    }
+    assert (done.code, done.err) == (
+        2,
+        "error: the environment variable NOT_SET is not set\n  next:  export NOT_SET=…, then run again\n",
+    )
+
+
+def test_usage_errors_are_json_too(migrate: Migrate) -> None:
+    """A wrong option is one document as well."""
+    assert json.loads(migrate("schema", "show", "--json", "--nix").out)["error"]["exit"] == 2
+
+
+def test_chinese_by_locale_or_option(migrate: Migrate) -> None:
+    """Labels follow the locale, and `--lang` outranks it."""
+    words = ("schema", "show", "--target", "nix")
+    assert migrate(*words, LANG="zh_CN.UTF-8").err.startswith("错误：not a database URL")
+    assert migrate(*words, "--lang", "zh").err.startswith("错误：")
+    assert migrate(*words, "--lang", "en", LANG="zh_CN.UTF-8").err.startswith("error: ")
+
+
+def test_a_password_never_appears(migrate: Migrate) -> None:
+    """Neither in an error nor in its JSON, and in no log."""
+    done = migrate("schema", "apply", "--target", "postgresql://me:s3cret@127.0.0.1:1/new", "--json", "--log-file", "log",
+                   "--log-level", "debug")  # fmt: skip
+    assert done.code == 3
+    assert "s3cret" not in done.out + done.err
+
+
+def test_a_file_in_no_folder_is_an_environment_error(migrate: Migrate) -> None:
+    """A SQLite file cannot be made in a folder that is not there: exit 3, with the path."""
+    done = migrate("schema", "apply", "--target", "sqlite:///no/new.db")
+    assert (done.code, done.out) == (3, "")
+    assert "no/new.db" in done.err
+
+
+def test_a_log_file_that_cannot_be_written_stops_before_anything(migrate: Migrate, tmp_path: Path) -> None:
+    """Who asked for a log gets one, or nothing happens."""
+    done = migrate("schema", "apply", "--target", "sqlite:///new.db", "--log-file", "no/run.log")
+    assert done.code == 2
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_reader_that_leaves_is_no_defect(tmp_path: Path) -> None:
+    """`migrate schema show | head -1` is quiet and exits like a program that SIGPIPE killed."""
+    command = f"'{sys.executable}' -m migrate schema show --target sqlite:///x.db | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.splitlines()[0] == "CREATE TABLE invoice ("
+    assert done.stdout.splitlines()[1] in ("0", "141")  # 0 when all of it fitted into the pipe before `head` left
+    assert done.stderr == ""
+
+
+DEFECTIVE = """
+import sys
+from migrate.cli import cli, main
+from migrate.cli.options import Command, with_screen
+
+@cli.command("defective", cls=Command, example="")
+@with_screen
+def defective(screen):
+    raise ZeroDivisionError("nobody thought of this")
+
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("log", [(), ("--log-file", "run.log")], ids=["without a log", "with a log"])
+def test_a_defect_is_one_sentence_and_a_traceback_in_a_file(tmp_path: Path, log: tuple[str, ...]) -> None:
+    """An exception that nobody expected exits 70, names the file with the traceback, and shows none."""
+    done = subprocess.run(
+        [sys.executable, "-c", DEFECTIVE, "defective", *log],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (70, "")
+    first, where, following = done.stderr.splitlines()
+    assert first == "error: this is a defect of the toolkit (ZeroDivisionError: nobody thought of this)"
+    assert following.startswith("  next:  run the same command again")
+    named = tmp_path / where.split()[-1]
+    assert named.name == "run.log" if log else named.name.startswith("migrate-")
+    assert "Traceback" in named.read_text()
+    assert named.stat().st_mode & 0o077 == 0 or log
