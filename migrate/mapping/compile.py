@@ -1,0 +1,377 @@
+"""From a checked mapping and the schemas to a Program; everything that is wrong on the way is collected, nothing is raised early."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping as Map
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+
+from migrate.errors import InputError
+from migrate.mapping import cleaners
+from migrate.mapping.duck import connect, quoted, unquoted
+from migrate.mapping.expressions import ExpressionError, parse_expression
+from migrate.mapping.fields import FieldCompiler, FieldError, LookupType
+from migrate.mapping.findings import Finding, MappingErrors, nearest
+from migrate.mapping.levels import CheckPlan, TargetPlan, build_level, check_plan, not_true
+from migrate.mapping.model import Lookup, Mapping, Newer, TargetTable
+from migrate.mapping.program import Conflict, Level, LookupKind, Program, ProgramLookup, ProgramTarget
+from migrate.mapping.stages import CHUNK, ROW, UNIT, Stages, Trouble
+from migrate.mapping.casts import Fault, text_form
+from migrate.mapping.typed import Aggregation, Compiled, Compiler, Names, Oracle
+from migrate.values import Column, LogicalType, TableShape
+
+Shapes = Map[str, TableShape]
+
+
+def compile_mapping(
+    mapping: Mapping, source_shape: TableShape, target_shapes: Shapes, lookup_shapes: Shapes | None = None
+) -> Program:
+    """Compile `mapping` for these schemas; MappingErrors with every mistake that the schemas show.
+
+    `target_shapes` by table name; `lookup_shapes` by lookup name, for those that are tables.
+    """
+    with Compilation(mapping, source_shape, target_shapes, lookup_shapes or {}) as compilation:
+        program = compilation.program()
+        if compilation.findings or program is None:
+            raise MappingErrors(sorted(compilation.findings))
+        return program
+
+
+class Compilation:
+    """One attempt to compile a mapping; `findings` has every mistake found, `program()` the result if there is none."""
+
+    def __init__(self, mapping: Mapping, source: TableShape, targets: Shapes, lookups: Shapes) -> None:
+        self.mapping = mapping
+        self.source = source
+        self.targets = targets
+        self.findings: list[Finding] = []
+        self._connection = connect(cleaners.MACROS)
+        self._columns = {column.name: (quoted(column.name), column.type.duckdb) for column in source.columns}
+        self._names = Names(source.names, "source column")
+        self._lookups = {name: LookupType(spec, _lookup_columns(mapping, name, spec, lookups)) for name, spec in mapping.lookups.items()}
+        self._used: set[str] = set()
+
+    def __enter__(self) -> Compilation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def add(self, path: str, message: str, suggestion: str | None = None) -> None:
+        """Record a mistake."""
+        self.findings.append(Finding(str(self.mapping.path), self.mapping.line_of(path), path, message, suggestion))
+
+    # ------------------------------------------------------------ the program
+
+    def program(self) -> Program | None:
+        """The compiled program, or None when there are findings."""
+        mapping = self.mapping
+        where_sql = self._where()
+        key = self._source_columns("source.key", mapping.source.key or self.source.primary_key)
+        unit_columns, group_sets = self._units(key)
+        levels = [self._level(columns) for columns in self._level_columns()]
+        if self.findings:
+            return None
+        order = tuple(dict.fromkeys((*(unit_columns if mapping.grouped else ()), *key)))
+        used = self._used | set(order) | set(unit_columns) | {name for group in group_sets for name in group}
+        source_columns = tuple(name for name in self.source.names if name in used)
+        program_targets = tuple(self._program_target(target) for target in mapping.targets)
+        schema = pa.schema([pa.field(name, self.source.column(name).type.arrow) for name in source_columns])
+        return Program(
+            mapping=mapping.name,
+            version=mapping.version,
+            source_columns=source_columns,
+            source_schema=schema,
+            unit_columns=unit_columns,
+            unit_is_unique=_unique(self.source, unit_columns),
+            order=order,
+            grouped=mapping.grouped,
+            targets=program_targets,
+            lookups=self._program_lookups(),
+            where_sql=where_sql,
+            units_sql=_units_sql(unit_columns) if mapping.grouped else None,
+            levels=tuple(level for level in levels if level is not None),
+            definition_json=json.dumps(self._definition(source_columns, order), sort_keys=True, ensure_ascii=False),
+        )
+
+    def _where(self) -> str | None:
+        """SQL of two booleans per row: keep it, and could `where` not be computed."""
+        text = self.mapping.source.where
+        if text is None:
+            return None
+        compiled = self._expression("source.where", text, Compiler(self._oracle(), self._columns, what="source column"))
+        if compiled is None:
+            return None
+        self._used.update(compiled.columns)
+        if not compiled.may_fail:
+            return f"SELECT coalesce({compiled.sql}, false) AS keep, false AS failed FROM {quoted(CHUNK)}"
+        tried = f"SELECT TRY({{'v': {compiled.sql}}}) AS t FROM {quoted(CHUNK)}"
+        return f"SELECT t IS NULL OR coalesce(struct_extract(t, 'v'), false) AS keep, t IS NULL AS failed FROM ({tried})"
+
+    def _expression(self, path: str, text: str, compiler: Compiler) -> Compiled | None:
+        """A condition; None when it is wrong."""
+        try:
+            compiled = compiler.compile(parse_expression(text))
+        except ExpressionError as error:
+            for message, suggestion in error.problems:
+                self.add(path, message, suggestion)
+            return None
+        if compiled.kind not in ("boolean", "null"):
+            self.add(path, f"expected a condition, found {compiled.kind}")
+            return None
+        return compiled
+
+    def _oracle(self) -> Oracle:
+        return Oracle(self._connection, {name: kind for name, (_, kind) in self._columns.items()})
+
+    def _source_columns(self, path: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        found = []
+        for name in names:
+            try:
+                found.append(self._names.find(name))
+            except ExpressionError as error:
+                self.add(path, *error.problems[0])
+        return tuple(found)
+
+    def _units(self, key: tuple[str, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Columns that identify a unit: the source key, or the smallest `one_row_per`, which all others must contain."""
+        groups: list[tuple[str, ...]] = []
+        for index, target in enumerate(self.mapping.targets):
+            if target.one_row_per:
+                groups.append(self._source_columns(f"targets[{index}].one_row_per", target.one_row_per))
+        if not groups:
+            return key, []
+        smallest = min(groups, key=len)
+        for index, target in enumerate(self.mapping.targets):
+            if target.one_row_per and not set(smallest) <= {self._soft(name) for name in target.one_row_per}:
+                self.add(f"targets[{index}].one_row_per", f"has to contain {', '.join(smallest)}, the unit of this mapping")
+        return smallest, groups
+
+    def _soft(self, name: str) -> str:
+        try:
+            return self._names.find(name)
+        except ExpressionError:
+            return name
+
+    # ------------------------------------------------------------ levels
+
+    def _level_columns(self) -> list[tuple[str, ...] | None]:
+        found: list[tuple[str, ...] | None] = []
+        for target in self.mapping.targets:
+            if target.one_row_per not in found:
+                found.append(target.one_row_per)
+        return found
+
+    def _level(self, group: tuple[str, ...] | None) -> Level | None:
+        """All targets with this grouping."""
+        oracle = self._oracle()
+        aggregation = Aggregation() if group else None
+        compiler = Compiler(oracle, self._columns, what="source column", timezone=self.mapping.source.timezone, aggregation=aggregation)
+        stages = Stages(f"SELECT * FROM {quoted(CHUNK)}")
+        fields = FieldCompiler(stages, compiler, oracle, self._lookups, timezone=self.mapping.source.timezone)
+        plans = []
+        for index, target in enumerate(self.mapping.targets):
+            if target.one_row_per == group and target.table in self.targets:
+                plans.append(self._target(index, target, fields, aggregation))
+        self._used.update(compiler.seen)
+        if self.findings or not plans:
+            return None
+        if group and aggregation is not None:
+            columns = self._source_columns("targets", group)
+            stages.base = _group_sql(columns, aggregation)
+        return build_level(stages, plans)
+
+    def _target(self, index: int, target: TargetTable, fields: FieldCompiler, aggregation: Aggregation | None) -> TargetPlan:
+        shape = self.targets[target.table]
+        plan = TargetPlan(index, target.table)
+        compiled = {}
+        for name, spec in target.fields.items():
+            path = f"targets[{index}].fields.{name}"
+            column = _column(shape, name)
+            if column is None:
+                self.add(path, f"table {target.table} has no column `{name}`", nearest(name, shape.names))
+                continue
+            before = set(aggregation.row_parts) if aggregation else set()
+            try:
+                compiled[column.name] = fields.compile(column.name, spec, column, aggregates=aggregation is not None)
+            except FieldError as error:
+                self.add(f"{path}.{error.part}" if error.part else path, error.message, error.suggestion)
+                continue
+            if aggregation is not None:
+                plan.troubles += _row_part_troubles(column.name, aggregation, before)
+        plan.fields = [compiled[name] for name in shape.names if name in compiled]
+        self._over_fields(index, target, plan)
+        if aggregation is not None:
+            plan.troubles += _constant_troubles(aggregation)
+        return plan
+
+    def _over_fields(self, index: int, target: TargetTable, plan: TargetPlan) -> None:
+        """Scope and checks: expressions over the target's fields."""
+        fields = {each.name: (each.value.sql, each.value.type) for each in plan.fields}
+        oracle = Oracle(self._connection, {unquoted(sql): kind for sql, kind in fields.values()})
+        compiler = Compiler(oracle, fields, what="field")
+        if target.scope is not None:
+            scope = self._expression(f"targets[{index}].scope", target.scope, compiler)
+            if scope is not None:
+                shown = [f"'{name} = ' || coalesce({text_form(*fields[name])}, 'NULL')" for name in scope.columns]
+                plan.checks.append(
+                    CheckPlan("SCOPE", "reject", not_true(scope), f"lies outside of the scope {target.scope}", " || ', ' || ".join(shown) or None)
+                )
+        for number, check in enumerate(self.mapping.checks):
+            if check.target == target.table:
+                path = f"checks[{number}].assert"
+                compiled = self._expression(path, check.assert_, compiler)
+                if compiled is not None:
+                    plan.checks.append(check_plan(check, parse_expression(check.assert_), compiled, fields))
+
+    # ------------------------------------------------------------ parts of the program
+
+    def _program_target(self, target: TargetTable) -> ProgramTarget:
+        shape = self.targets[target.table]
+        names = {found.name for name in target.fields if (found := _column(shape, name)) is not None}
+        columns = tuple(column for column in shape.columns if column.name in names)
+        conflict = (
+            Conflict("newer", _exact(shape, target.on_conflict.newer))
+            if isinstance(target.on_conflict, Newer)
+            else Conflict(target.on_conflict)
+        )
+        group = self._source_columns("targets", target.one_row_per) if target.one_row_per else None
+        return ProgramTarget(
+            table=target.table,
+            fields=tuple(column.name for column in columns),
+            columns=columns,
+            key=tuple(_exact(shape, name) for name in target.key),
+            on_conflict=conflict,
+            scope_sql=target.scope,
+            one_row_per=group,
+        )
+
+    def _program_lookups(self) -> tuple[ProgramLookup, ...]:
+        takes: dict[str, list[str]] = {}
+        for target in self.mapping.targets:
+            for spec in target.fields.values():
+                if spec.lookup is not None and spec.take is not None:
+                    takes.setdefault(spec.lookup, []).append(spec.take)
+        return tuple(
+            ProgramLookup(name, *_where_is(self.mapping.lookups[name]), self.mapping.lookups[name].key, tuple(dict.fromkeys(columns)))
+            for name, columns in sorted(takes.items())
+        )
+
+    def _definition(self, source_columns: tuple[str, ...], order: tuple[str, ...]) -> dict[str, object]:
+        mapping, source = self.mapping, self.mapping.source
+        return {
+            "engines": {"duckdb": duckdb.__version__, "sqlglot": sqlglot.__version__},
+            "source": {
+                "table": source.table, "query": source.query, "files": source.files, "format": source.format, "options": source.options,
+                "where": source.where, "timezone": source.timezone, "order": list(order),
+                "columns": {name: _type_text(self.source.column(name)) for name in source_columns},
+            },
+            "lookups": {name: lookup.model_dump(mode="json") for name, lookup in mapping.lookups.items()},
+            "targets": [
+                {
+                    "table": target.table, "key": list(target.key), "scope": target.scope,
+                    "on_conflict": target.model_dump(mode="json")["on_conflict"],
+                    "one_row_per": list(target.one_row_per or ()),
+                    "fields": {name: spec.model_dump(mode="json", exclude_none=True) for name, spec in target.fields.items()},
+                    "columns": {
+                        column.name: _type_text(column) for column in self.targets[target.table].columns if column.name in target.fields
+                    },
+                    "unique_keys": sorted(list(key.columns) for key in self.targets[target.table].unique_keys),
+                }
+                for target in mapping.targets
+            ],
+            "checks": [check.model_dump(mode="json", exclude={"message"}) for check in mapping.checks if check.level == "reject"],
+        }  # fmt: skip
+
+
+def _type_text(column: Column) -> str:
+    kind = column.type
+    facts = {name: getattr(kind, name) for name in LogicalType.__slots__ if getattr(kind, name) is not None}
+    return json.dumps({**facts, "nullable": column.nullable}, sort_keys=True)
+
+
+def _column(shape: TableShape, name: str) -> Column | None:
+    if name in shape.names:
+        return shape.column(name)
+    folded = [column for column in shape.columns if column.name.lower() == name.lower()]
+    return folded[0] if len(folded) == 1 else None
+
+
+def _exact(shape: TableShape, name: str) -> str:
+    found = _column(shape, name)
+    if found is None:
+        raise InputError(f"Table {shape.name} has no column {name}.")
+    return found.name
+
+
+def _where_is(lookup: Lookup) -> tuple[LookupKind, str]:
+    if lookup.file is not None:
+        return "file", lookup.file
+    if lookup.source_table is not None:
+        return "source_table", lookup.source_table
+    return "target_table", lookup.target_table or ""
+
+
+def _lookup_columns(mapping: Mapping, name: str, spec: Lookup, shapes: Shapes) -> dict[str, str] | None:
+    """DuckDB type of each column of a lookup, or None while it is not known."""
+    if spec.file is not None:
+        takes = [each.take for target in mapping.targets for each in target.fields.values() if each.lookup == name and each.take]
+        return dict.fromkeys((*spec.key, *takes), "VARCHAR")
+    shape = shapes.get(name)
+    return None if shape is None else {column.name: column.type.duckdb for column in shape.columns}
+
+
+def _unique(source: TableShape, columns: tuple[str, ...]) -> bool:
+    required = {column.name for column in source.columns if not column.nullable}
+    return any(set(key.columns) <= set(columns) and set(key.columns) <= required for key in source.unique_keys)
+
+
+def _units_sql(columns: tuple[str, ...]) -> str:
+    """Number of the unit of each row, by the first row of its group."""
+    keys = ", ".join(quoted(name) for name in columns)
+    first = f"SELECT {quoted(ROW)}, min({quoted(ROW)}) OVER (PARTITION BY {keys}) AS first FROM {quoted(CHUNK)}"
+    return f"SELECT dense_rank() OVER (ORDER BY first) - 1 AS unit FROM ({first}) ORDER BY {quoted(ROW)}"
+
+
+def _group_sql(columns: tuple[str, ...], aggregation: Aggregation) -> str:
+    """Rows of a grouped level: row parts, then one row per unit and group."""
+    parts = [f"{part.sql} AS {quoted(alias)}" if not part.may_fail else f"TRY({{'v': {part.sql}}}) AS {quoted(alias + ' try')}"
+             for alias, part in aggregation.row_parts.items()]  # fmt: skip
+    rows = f"SELECT {', '.join(['*', *parts])} FROM {quoted(CHUNK)}"
+    failing = {alias: part for alias, part in aggregation.row_parts.items() if part.may_fail}
+    if failing:
+        values = [f"struct_extract({quoted(alias + ' try')}, 'v') AS {quoted(alias)}" for alias in failing]
+        rows = f"SELECT *, {', '.join(values)} FROM ({rows})"
+    outputs = [f"{sql} AS {quoted(alias)}" for alias, sql in aggregation.aggregates.items()]
+    for alias, sql in aggregation.constants.items():
+        outputs.append(f"min({sql}) AS {quoted(alias)}")
+        outputs.append(f"min({sql}) IS DISTINCT FROM max({sql}) OR count({sql}) NOT IN (0, count(*)) AS {quoted(alias + ' differs')}")
+        outputs.append(f"concat_ws(''', ''', min({sql}), max({sql})) AS {quoted(alias + ' values')}")
+    for alias, part in failing.items():
+        tried = quoted(alias + " try")
+        shown = " || ', ' || ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), 'NULL')" for name in part.columns) or "''"
+        outputs.append(f"bool_or({tried} IS NULL) AS {quoted(alias + ' fails')}")
+        outputs.append(f"min(CASE WHEN {tried} IS NULL THEN {shown} END) AS {quoted(alias + ' failing')}")
+    keys = ", ".join(quoted(name) for name in columns)
+    listed = f"{quoted(UNIT)}, min({quoted(ROW)}) AS {quoted(ROW)}"
+    return f"SELECT {', '.join([listed, *outputs])} FROM ({rows}) GROUP BY {quoted(UNIT)}, {keys} ORDER BY {quoted(ROW)}"
+
+
+def _row_part_troubles(name: str, aggregation: Aggregation, before: set[str]) -> list[tuple[str | None, Trouble]]:
+    found: list[tuple[str | None, Trouble]] = []
+    for alias, part in aggregation.row_parts.items():
+        if part.may_fail and alias not in before:
+            fault = Fault("true", "CAST", "cannot be computed for a row of the group")
+            found.append((name, Trouble(quoted(alias + " fails"), (fault,), quoted(alias + " failing"))))
+    return found
+
+
+def _constant_troubles(aggregation: Aggregation) -> list[tuple[str | None, Trouble]]:
+    found: list[tuple[str | None, Trouble]] = []
+    for alias in aggregation.constants:
+        fault = Fault("true", "GROUP", f"differ within the group in {alias.removeprefix('_:c ')}; use an aggregate, or add it to `one_row_per`")
+        found.append((None, Trouble(quoted(alias + " differs"), (fault,), quoted(alias + " values"))))
+    return found

@@ -1,0 +1,118 @@
+"""DuckDB as the mapping uses it: closed connections, quoting, kinds of types, and the type of an expression.
+
+A connection has no access to files, extensions or settings, one thread, UTC as its time zone, and a fixed bound of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import duckdb
+
+TypeKind = Literal["text", "integer", "decimal", "float", "boolean", "date", "time", "timestamp", "instant", "bytes", "interval", "null", "other"]
+
+MEMORY_LIMIT = "512MB"
+"""Bound of one connection; DuckDB's own default is 80 % of the machine for each."""
+
+_KINDS: dict[str, TypeKind] = {
+    "VARCHAR": "text",
+    "TINYINT": "integer",
+    "SMALLINT": "integer",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+    "HUGEINT": "integer",
+    "UTINYINT": "integer",
+    "USMALLINT": "integer",
+    "UINTEGER": "integer",
+    "UBIGINT": "integer",
+    "UHUGEINT": "integer",
+    "DOUBLE": "float",
+    "FLOAT": "float",
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "instant",
+    "TIMESTAMPTZ": "instant",
+    "BLOB": "bytes",
+    "INTERVAL": "interval",
+    '"NULL"': "null",
+    "NULL": "null",
+}
+
+
+def connect(macros: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A closed in-memory connection with these macros; the caller closes it."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": 1,
+            "memory_limit": MEMORY_LIMIT,
+            "enable_external_access": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": True,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    # A LEFT JOIN keeps the order of its left side only while the optimizer may not swap the sides.
+    connection.execute("SET disabled_optimizers = 'build_side_probe_side, join_order'")
+    for macro in macros:
+        connection.execute(macro)
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def quoted(name: str) -> str:
+    """An identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def unquoted(sql: str) -> str:
+    """The name of a quoted identifier."""
+    return sql[1:-1].replace('""', '"')
+
+
+def literal(text: str) -> str:
+    """A text constant."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def kind_of(duckdb_type: str) -> TypeKind:
+    """What family a DuckDB type belongs to."""
+    if duckdb_type.startswith("DECIMAL"):
+        return "decimal"
+    return _KINDS.get(duckdb_type, "other")
+
+
+class TypeOracle:
+    """Asks DuckDB for the type of an expression over columns of known types, without rows."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._columns = dict(columns)
+        self._relation = ""
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        declared = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in self._columns.items())
+        self._relation = f"(SELECT {declared or 'NULL AS _none'})"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column: DuckDB type."""
+        return self._columns
+
+    def type_of(self, sql: str) -> str:
+        """DuckDB's type of `sql`; raises duckdb.Error when it does not bind."""
+        relation = self._connection.sql(f"SELECT {sql} AS v FROM (SELECT * FROM {self._relation} WHERE false)")
+        return str(relation.types[0])
+
+    def constant(self, sql: str) -> None:
+        """Compute a constant expression; raises duckdb.Error when it fails."""
+        self._connection.sql(f"SELECT {sql}").fetchall()
+
+    def holds(self, condition: str) -> bool:
+        """Is a constant condition true? Raises duckdb.Error when it cannot be computed."""
+        return self._connection.sql(f"SELECT {condition}").fetchall() == [(True,)]

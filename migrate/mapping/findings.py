@@ -1,0 +1,47 @@
+"""What is wrong with a mapping file, and where: one value per mistake, and the error that carries all of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from migrate.errors import InputError
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One mistake: file and line, path of keys to it, what is wrong, the nearest right thing."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+    suggestion: str | None = None
+    level: Level = "error"
+
+    def __str__(self) -> str:
+        mark = "" if self.level == "error" else "warning: "
+        hint = f" ({self.suggestion})" if self.suggestion else ""
+        return f"{self.file}:{self.line} → {self.path}: {mark}{self.message}{hint}"
+
+
+class MappingErrors(InputError):
+    """All mistakes of one or more mapping files; `findings` in the order of the files."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        count = len(self.findings)
+        head = "The mapping has a mistake:" if count == 1 else f"The mapping has {count} mistakes:"
+        super().__init__("\n".join([head, *(f"  {finding}" for finding in self.findings)]))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """`did you mean …` with the known name that looks most like `name`, or None."""
+    names = list(known)
+    folded = {each.lower(): each for each in names}
+    found = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    return f"did you mean `{folded[found[0]]}`?" if found else None

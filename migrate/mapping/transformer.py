@@ -1,0 +1,281 @@
+"""Applies a compiled mapping to chunks of source rows: DuckDB over Arrow, no Python per row.
+
+A chunk with nothing wrong costs one statement per level; the reasons of rejects and findings are asked for afterwards, and
+only for the rows concerned. Nothing is swallowed: `rows_read = filtered + sum of _rows`, and a unit has rows or rejects, never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrate.errors import InputError
+from migrate.mapping import cleaners
+from migrate.mapping.duck import connect, literal, quoted
+from migrate.mapping.levels import output_name
+from migrate.mapping.program import Level, Program
+from migrate.mapping.stages import CHUNK, ROW, UNIT, lookup_name
+
+ANOMALY = "_anomaly"
+ORDINAL = "_ordinal"
+ROWS = "_rows"
+
+REJECT_SCHEMA = pa.schema(
+    [
+        pa.field(UNIT, pa.int64()),
+        pa.field("target", pa.string()),
+        pa.field("field", pa.string()),
+        pa.field("rule", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("value", pa.string()),
+    ]
+)
+FINDING_SCHEMA = REJECT_SCHEMA.append(pa.field("level", pa.string()))
+RAW_SCHEMA = pa.schema([pa.field(UNIT, pa.int64()), pa.field("raw", pa.string())])
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What became of one chunk.
+
+    `units`: `_unit` (0.. in source order), `_rows`, the unit columns of its first row, `_ordinal`; every unit that is not filtered away.
+    `rows`: per target `_unit` and its fields in the Arrow types of the columns; only units without reject, in unit order.
+    `rejects`, `findings`: why, several per unit possible. `raw`: source rows of rejected units as JSON.
+    """
+
+    rows_read: int
+    units: pa.Table
+    filtered: int
+    rows: dict[str, pa.Table]
+    rejects: pa.Table
+    findings: pa.Table
+    raw: pa.Table
+
+
+class Transformer:
+    """Owns one DuckDB connection; for one thread at a time. `lookups` by name, as `ProgramLookup.columns` asks for them."""
+
+    def __init__(self, program: Program, lookups: Mapping[str, pa.Table]) -> None:
+        missing = [lookup.name for lookup in program.lookups if lookup.name not in lookups]
+        if missing:
+            raise InputError(f"The rows of lookup {', '.join(missing)} are not given.")
+        self._program = program
+        self._connection = connect(cleaners.MACROS)
+        for lookup in program.lookups:
+            self._connection.register(lookup_name(lookup.name), lookups[lookup.name].select(list(lookup.columns)))
+
+    def __enter__(self) -> Transformer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the connection; safe to call twice."""
+        self._connection.close()
+
+    def apply(self, chunk: pa.Table) -> Mapped:
+        """Map one chunk: the program's source columns in reading order, and `_anomaly`; whole groups for a grouped program."""
+        kept, failed = self._keep(chunk)
+        filtered = chunk.num_rows - kept.num_rows
+        numbered, units = self._units(kept)
+        bad = _Bad(numbered, failed)
+        outputs: list[tuple[Level, pa.Table]] = []
+        for level in self._program.levels:
+            outputs.append((level, self._run(level.main, numbered)))
+            bad.add(outputs[-1][1])
+        rejects = self._rejects(numbered, bad) if bad.any else REJECT_SCHEMA.empty_table()
+        findings = self._findings(numbered, outputs, bad)
+        return Mapped(
+            rows_read=chunk.num_rows,
+            units=units,
+            filtered=filtered,
+            rows=self._rows(outputs, bad),
+            rejects=rejects,
+            findings=findings,
+            raw=self._raw(numbered, bad) if bad.any else RAW_SCHEMA.empty_table(),
+        )
+
+    # ------------------------------------------------------------ rows and units
+
+    def _keep(self, chunk: pa.Table) -> tuple[pa.Table, pa.Array | None]:
+        """Rows that `where` keeps, and which of those it could not be computed for. A row that was not read well is always kept."""
+        if self._program.where_sql is None:
+            return chunk, None
+        found = self._query(self._program.where_sql, chunk)
+        keep = pc.or_(_flat(found["keep"]), pc.is_valid(_flat(chunk[ANOMALY])))
+        failed = _flat(found["failed"])
+        if not pc.all(keep, min_count=0).as_py():
+            return chunk.filter(keep), failed.filter(keep)
+        return chunk, failed
+
+    def _units(self, kept: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The rows with their unit and number, and the table of units."""
+        program, count = self._program, kept.num_rows
+        numbers = pa.array(np.arange(count, dtype=np.int64))
+        numbered = kept.append_column(ROW, numbers)
+        if program.units_sql is None:
+            numbered = numbered.append_column(UNIT, numbers)
+            columns = [numbers, pa.array(np.ones(count, dtype=np.int64)), *(kept[name] for name in program.unit_columns)]
+            units = pa.table(columns, names=[UNIT, ROWS, *program.unit_columns])
+            return numbered, units.append_column(ORDINAL, self._ordinals(numbered))
+        unit = _flat(self._query(program.units_sql, numbered)["unit"]).cast(pa.int64())
+        numbered = numbered.append_column(UNIT, unit)
+        return numbered, _grouped_units(numbered, unit, program.unit_columns)
+
+    def _ordinals(self, numbered: pa.Table) -> pa.Array:
+        """Rank among rows with equal unit columns, by their content, so that it does not depend on the order of reading."""
+        zeros = pa.array(np.zeros(numbered.num_rows, dtype=np.int64))
+        keys = ", ".join(quoted(name) for name in self._program.unit_columns)
+        if self._program.unit_is_unique or not keys:
+            return zeros
+        twice = f"SELECT {keys} FROM {quoted(CHUNK)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+        if self._query(twice, numbered).num_rows == 0:
+            return zeros
+        content = ", ".join(quoted(name) for name in (*self._program.source_columns, ANOMALY))
+        ranked = (
+            f"SELECT row_number() OVER (PARTITION BY {keys} ORDER BY {content}) - 1 AS ordinal, {quoted(ROW)} FROM {quoted(CHUNK)}"
+        )
+        return _flat(self._query(f"SELECT ordinal FROM ({ranked}) ORDER BY {quoted(ROW)}", numbered)["ordinal"]).cast(pa.int64())
+
+    def _rows(self, outputs: list[tuple[Level, pa.Table]], bad: _Bad) -> dict[str, pa.Table]:
+        found: dict[str, pa.Table] = {}
+        for level, table in outputs:
+            good = table.filter(bad.good(table)) if bad.any else table
+            for index in level.targets:
+                target = self._program.targets[index]
+                columns = [good[UNIT]]
+                columns += [_typed(good[output_name(index, column.name)], column.type.arrow) for column in target.columns]
+                found[target.table] = pa.table(columns, names=[UNIT, *target.fields])
+        return {target.table: found[target.table] for target in self._program.targets}
+
+    # ------------------------------------------------------------ reasons
+
+    def _rejects(self, numbered: pa.Table, bad: _Bad) -> pa.Table:
+        parts = [self._read_rejects(bad), self._where_rejects(bad)]
+        rows = numbered.filter(bad.explainable(numbered))
+        if rows.num_rows:
+            parts += [self._query(level.rejects, rows).cast(REJECT_SCHEMA) for level in self._program.levels]
+        rejects = pa.concat_tables(parts).combine_chunks()
+        order = pc.sort_indices(rejects[UNIT]) if len(parts) > 1 else None
+        return rejects if order is None else rejects.take(order)
+
+    def _read_rejects(self, bad: _Bad) -> pa.Table:
+        reasons = bad.anomalies
+        columns = [reasons[UNIT], *_nulls(2, len(reasons)), _repeat("READ", len(reasons)), reasons[ANOMALY], *_nulls(1, len(reasons))]
+        return pa.table(columns, schema=REJECT_SCHEMA)
+
+    def _where_rejects(self, bad: _Bad) -> pa.Table:
+        units = bad.where_failed
+        reason = "where: cannot be computed for this row"
+        columns = [units, *_nulls(2, len(units)), _repeat("CAST", len(units)), _repeat(reason, len(units)), *_nulls(1, len(units))]
+        return pa.table(columns, schema=REJECT_SCHEMA)
+
+    def _findings(self, numbered: pa.Table, outputs: list[tuple[Level, pa.Table]], bad: _Bad) -> pa.Table:
+        parts = [FINDING_SCHEMA.empty_table()]
+        for level, table in outputs:
+            if level.findings is None:
+                continue
+            units = _flat(table[UNIT]).filter(pc.fill_null(_flat(table["_:warn"]), False))
+            if bad.any:
+                units = units.filter(pc.invert(pc.is_in(units, value_set=bad.units)))
+            if len(units):
+                rows = numbered.filter(pc.is_in(numbered[UNIT], value_set=units))
+                parts.append(self._query(level.findings, rows).cast(FINDING_SCHEMA))
+        return pa.concat_tables(parts).combine_chunks().sort_by(UNIT) if len(parts) > 1 else parts[0]
+
+    def _raw(self, numbered: pa.Table, bad: _Bad) -> pa.Table:
+        parts = []
+        for field in self._program.source_schema:
+            name = quoted(field.name)
+            text = f"hex({name})" if pa.types.is_binary(field.type) else f"CAST({name} AS VARCHAR)"
+            parts.append(f"{literal(field.name)}, {text}")
+        sql = f"SELECT {quoted(UNIT)}, CAST(json_object({', '.join(parts)}) AS VARCHAR) AS raw FROM {quoted(CHUNK)} ORDER BY {quoted(ROW)}"
+        return self._query(sql, numbered.filter(pc.is_in(numbered[UNIT], value_set=bad.units))).cast(RAW_SCHEMA)
+
+    # ------------------------------------------------------------ statements
+
+    def _run(self, sql: str, rows: pa.Table) -> pa.Table:
+        table = self._query(sql, rows)
+        if not self._program.grouped and table.num_rows != rows.num_rows:
+            raise InputError("A lookup gave several rows for one key.", next_step="Make the lookup's keys unique.")
+        units = _flat(table[UNIT]).to_numpy(zero_copy_only=False)
+        if len(units) > 1 and bool((np.diff(units) < 0).any()):
+            table = table.sort_by(UNIT)
+        return table
+
+    def _query(self, sql: str, rows: pa.Table) -> pa.Table:
+        self._connection.register(CHUNK, rows)
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        finally:
+            self._connection.unregister(CHUNK)
+
+
+class _Bad:
+    """Units that are rejected, and why without asking: rows that were not read well, rows for which `where` failed."""
+
+    def __init__(self, numbered: pa.Table, failed: pa.Array | None) -> None:
+        broken = pc.is_valid(_flat(numbered[ANOMALY]))
+        self.anomalies = numbered.select([UNIT, ANOMALY]).filter(broken).combine_chunks()
+        unit = _flat(numbered[UNIT])
+        self.where_failed = pc.unique(unit.filter(failed)) if failed is not None else unit.slice(0, 0)
+        unread = pc.unique(_flat(self.anomalies[UNIT]))
+        self.where_failed = self.where_failed.filter(pc.invert(pc.is_in(self.where_failed, value_set=unread)))
+        self._settled = pa.concat_arrays([unread, self.where_failed])
+        self.units = self._settled
+
+    def add(self, table: pa.Table) -> None:
+        """Add the units that a level found bad."""
+        flags = pc.fill_null(_flat(table["_:bad"]), False)
+        if pc.any(flags, min_count=0).as_py():
+            found = pc.unique(_flat(table[UNIT]).filter(flags))
+            self.units = pc.unique(pa.concat_arrays([self.units, found]))
+
+    @property
+    def any(self) -> bool:
+        """Is any unit rejected?"""
+        return len(self.units) > 0
+
+    def good(self, table: pa.Table) -> pa.Array:
+        """Which rows belong to a unit that is not rejected."""
+        return pc.invert(pc.is_in(_flat(table[UNIT]), value_set=self.units))
+
+    def explainable(self, numbered: pa.Table) -> pa.Array:
+        """Which rows belong to a rejected unit whose reason has to be asked for."""
+        unit = _flat(numbered[UNIT])
+        return pc.and_(pc.is_in(unit, value_set=self.units), pc.invert(pc.is_in(unit, value_set=self._settled)))
+
+
+def _grouped_units(numbered: pa.Table, unit: pa.Array, columns: tuple[str, ...]) -> pa.Table:
+    """One row per unit: how many rows, and the unit columns of the first."""
+    numbers = unit.to_numpy(zero_copy_only=False)
+    found, first, rows = np.unique(numbers, return_index=True, return_counts=True)
+    firsts = numbered.select(list(columns)).take(pa.array(first))
+    parts = [pa.array(found.astype(np.int64)), pa.array(rows.astype(np.int64)), *(firsts[name] for name in columns)]
+    units = pa.table(parts, names=[UNIT, ROWS, *columns])
+    return units.append_column(ORDINAL, pa.array(np.zeros(len(found), dtype=np.int64)))
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    # DuckDB's types are those of the columns already; only names of the same type differ (UTC, Etc/UTC).
+    return column if column.type == wanted else column.cast(wanted)
+
+
+def _nulls(columns: int, rows: int) -> list[pa.Array]:
+    return [pa.nulls(rows, pa.string()) for _ in range(columns)]
+
+
+def _repeat(text: str, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), rows)
