@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-
 from migrate.checksum.contract import Contract
 from migrate.engine.fingerprint import fingerprint
 from migrate.engine.lookups import file_lookups
@@ -246,7 +244,3 @@ def _refuse_own_lookups(plans: Sequence[Plan]) -> None:
                     next_step="join the table in `query:`, or run the other mapping first, by itself",
                 )
 
-
-def sample_tables(mapped_rows: AbstractMapping[str, pa.Table]) -> dict[str, list[dict[str, object]]]:
-    """Rows per target as plain dictionaries, without the unit column."""
-    return {name: rows.drop_columns(["_unit"]).to_pylist() for name, rows in mapped_rows.items()}

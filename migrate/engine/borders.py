@@ -1,0 +1,50 @@
+"""Cut the source into key ranges, lazily and beside the run; each range is committed before its batch is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrate.ledger.connection import Ledger
+from migrate.ledger.runs import add_range, applied_ranges, read_ranges
+from migrate.stores.port import SourceReader
+from migrate.values import Key, KeyRange
+
+
+class Ranges:
+    """The ranges of one pass: first those of earlier attempts that are still open, then new ones to the end of the source.
+
+    First and last range are open, so that rows below the lowest and above the highest border are read too.
+    """
+
+    def __init__(self, ledger: Ledger, run: str, pass_no: int, columns: tuple[str, ...], batch_rows: int) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._pass_no = pass_no
+        self._columns = columns
+        self._batch_rows = batch_rows
+        self._known = read_ranges(ledger, run, pass_no, columns)
+        self._done = applied_ranges(ledger, run, pass_no)
+
+    @property
+    def open(self) -> list[KeyRange]:
+        """Committed ranges whose batches are not."""
+        return [each for each in self._known if each.number not in self._done]
+
+    def walk(self, reader: SourceReader) -> Iterator[KeyRange]:
+        """All ranges that have to be done, in source order."""
+        yield from self.open
+        after: Key | None = None
+        number = 0
+        if self._known:
+            last = self._known[-1]
+            if last.upto is None:
+                return
+            after, number = last.upto, last.number + 1
+        while True:
+            upto = reader.border(self._columns, after, self._batch_rows)
+            key_range = KeyRange(number, self._columns, after, upto)
+            add_range(self._ledger, self._run, self._pass_no, key_range)
+            yield key_range
+            if upto is None:
+                return
+            after, number = upto, number + 1

@@ -1,0 +1,106 @@
+"""Turn what the transformer and the write port say about units into rows of the reject and finding tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrate.mapping.transformer import Mapped
+from migrate.write.rows import UNIT, Aside
+from migrate.write.settle import REJECT_SCHEMA, unit_text
+from migrate.write.units import UNIT_ORDINAL
+
+FINDING_COLUMNS = ("level", "unit_key", "target", "field", "rule", "reason", "value")
+
+
+def reject_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
+    """Rejects of the transformer, one row per reason; a unit's raw rows stand with its first."""
+    if mapped.rejects.num_rows == 0:
+        return REJECT_SCHEMA.empty_table()
+    units = np.asarray(mapped.rejects[UNIT])
+    texts = _unit_texts(mapped.units, unit_columns, units)
+    raw = _raw_texts(mapped.raw)
+    _, first = np.unique(units, return_index=True)
+    firsts = set(first.tolist())
+    raws = [raw.get(unit) if place in firsts else None for place, unit in enumerate(units.tolist())]
+    columns = {"unit_key": pa.array(texts, pa.string())}
+    columns |= {name: mapped.rejects[name] for name in ("target", "field", "rule", "reason", "value")}
+    return pa.table({**columns, "raw": pa.array(raws, pa.string())}).select(REJECT_SCHEMA.names)
+
+
+def aside_entries(aside: Sequence[Aside], mapped: Mapped, chunk: pa.Table, unit_columns: Sequence[str]) -> pa.Table:
+    """Units that the target refused for good, with their raw source rows."""
+    refused = [each for each in aside if not each.pending]
+    if not refused:
+        return REJECT_SCHEMA.empty_table()
+    units = np.array([each.unit for each in refused], dtype=np.int64)
+    texts = _unit_texts(mapped.units, unit_columns, units)
+    places = np.searchsorted(np.asarray(mapped.units[UNIT]), units)
+    keys = mapped.units.select(list(unit_columns)).take(pa.array(places))
+    raws = raw_rows(chunk, keys)
+    entries = [
+        {
+            "unit_key": text,
+            "target": each.target,
+            "field": each.field,
+            "rule": each.rule,
+            "reason": each.reason,
+            "value": None,
+            "raw": raw,
+        }
+        for each, text, raw in zip(refused, texts, raws, strict=True)
+    ]
+    return pa.Table.from_pylist(entries, REJECT_SCHEMA)
+
+
+def finding_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
+    """Findings of the transformer."""
+    texts = _unit_texts(mapped.units, unit_columns, np.asarray(mapped.findings[UNIT], dtype=np.int64))
+    columns = {"unit_key": pa.array(texts, pa.string())}
+    columns |= {name: mapped.findings[name] for name in ("level", "target", "field", "rule", "reason", "value")}
+    return pa.table(columns).select(list(FINDING_COLUMNS))
+
+
+def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
+    """For each row of `keys` the source rows of `chunk` with that key, as a JSON array with every value as text."""
+    wanted = keys.append_column("_wanted", pa.array(range(keys.num_rows), pa.int64()))
+    on = " and ".join(f'chunk."{name}" is not distinct from wanted."{name}"' for name in keys.column_names)
+    values = ", ".join(f'"{name}" := {_as_text(chunk.schema.field(name))}' for name in chunk.column_names)
+    with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
+        connection.register("chunk", chunk)
+        connection.register("wanted", wanted)
+        found = connection.sql(
+            f"select _wanted, to_json(list(struct_pack({values})))::varchar as raw from wanted join chunk on {on} group by _wanted"  # noqa: S608 - column names only
+        ).to_arrow_table()
+    by_place = dict(zip(found["_wanted"].to_pylist(), found["raw"].to_pylist(), strict=True))
+    return [by_place.get(place) for place in range(keys.num_rows)]
+
+
+def _as_text(field: pa.Field) -> str:
+    name = f'chunk."{field.name}"'
+    return f"hex({name})" if pa.types.is_binary(field.type) else f"{name}::varchar"
+
+
+def _unit_texts(units: pa.Table, unit_columns: Sequence[str], wanted: np.ndarray) -> list[str]:
+    places = pa.array(np.searchsorted(np.asarray(units[UNIT]), wanted))
+    keys = units.select(list(unit_columns)).take(places)
+    ordinals = units[UNIT_ORDINAL].take(places).to_pylist()
+    rows = zip(*(column.to_pylist() for column in keys.columns), strict=True)
+    return [unit_text(key, ordinal) for key, ordinal in zip(rows, ordinals, strict=True)]
+
+
+def _raw_texts(raw: pa.Table) -> dict[int, str]:
+    """JSON array of the source rows of each unit."""
+    found: dict[int, list[str]] = {}
+    for unit, text in zip(raw[UNIT].to_pylist(), raw["raw"].to_pylist(), strict=True):
+        found.setdefault(unit, []).append(text)
+    return {unit: f"[{','.join(texts)}]" for unit, texts in found.items()}
+
+
+def distinct_units(entries: pa.Table) -> np.ndarray:
+    """Units that occur in a table with a unit column."""
+    return np.asarray(pc.unique(entries[UNIT]))

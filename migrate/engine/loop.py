@@ -1,0 +1,132 @@
+"""The loop of a pass: hand out ranges to workers, take in what they counted, and stop when something says so.
+
+    for each range, in source order:
+        wait while throttled
+        hand it to a free worker
+        take in finished batches: count, tell, judge the limits
+        stop at once if fenced, a batch failed, an operator paused, a limit is over, or a signal came
+    wait for the batches in hand
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from migrate.engine.breaker import Breaker
+from migrate.engine.events import BatchDone, Waiting
+from migrate.engine.heartbeat import Heartbeat
+from migrate.engine.worker import Worker, Workshop
+from migrate.errors import Interrupted, Paused
+from migrate.ledger.counts import Counts
+from migrate.values import KeyRange
+
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    key_range: KeyRange
+    counts: Counts
+    attempts: int
+    seconds: float
+
+
+class BatchLoop:
+    """Runs the batches of one pass with `workers` threads."""
+
+    def __init__(self, shop: Workshop, heartbeat: Heartbeat, workers: int) -> None:
+        self._shop = shop
+        self._heartbeat = heartbeat
+        self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._all = [Worker(shop, f"{threading.get_ident():x}-{number}") for number in range(workers)]
+        for worker in self._all:
+            self._workers.put(worker)
+        self._breaker = Breaker(shop.plan.mapping.limits)
+        self._running: set[Future[_Done]] = set()
+        self._free_at = time.monotonic()
+
+    def run(self, ranges: Iterator[KeyRange]) -> None:
+        """Do all ranges. Raises Paused, Interrupted, Fenced, or what a batch could not get over; batches in hand are finished first."""
+        with ThreadPoolExecutor(len(self._all), thread_name_prefix="batch") as pool:
+            try:
+                for key_range in ranges:
+                    self._make_room()
+                    self._throttle(key_range)
+                    self._running.add(pool.submit(self._do, key_range))
+                while self._running:
+                    self._take_in()
+            finally:
+                wait(self._running)
+                for worker in self._all:
+                    worker.close()
+
+    def _do(self, key_range: KeyRange) -> _Done:
+        worker = self._workers.get()
+        began = time.monotonic()
+        try:
+            counts, attempts = worker.do(key_range)
+        finally:
+            self._workers.put(worker)
+        return _Done(key_range, counts, attempts, time.monotonic() - began)
+
+    def _make_room(self) -> None:
+        """Wait until a worker is free; one range may lie ready for each, so that none has to wait for a border."""
+        self._obey()
+        while len(self._running) >= 2 * len(self._all):
+            self._take_in()
+
+    def _take_in(self) -> None:
+        done, self._running = wait(self._running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        reason: str | None = None
+        failure: BaseException | None = None
+        for future in done:
+            error = future.exception()
+            if error is not None:
+                failure = failure or error
+                continue
+            batch = future.result()
+            self._shop.listen(
+                BatchDone(
+                    self._shop.plan.name,
+                    self._shop.lease.run,
+                    batch.key_range.number,
+                    batch.counts,
+                    batch.seconds,
+                    batch.attempts,
+                )
+            )
+            reason = self._breaker.add(batch.counts) or reason
+        if failure is not None:
+            raise failure
+        if reason is not None:
+            raise Paused(reason)
+        self._obey()
+
+    def _obey(self) -> None:
+        steering = self._heartbeat.steering()
+        if steering.pause_reason is not None:
+            raise Paused(steering.pause_reason)
+        if self._shop.stop.is_set:
+            raise Interrupted(
+                f"stopped at a batch border: {self._shop.stop.reason}", next_step="run the same command again to go on"
+            )
+
+    def _throttle(self, key_range: KeyRange) -> None:
+        rows_per_second = self._heartbeat.steering().throttle_rows
+        now = time.monotonic()
+        if rows_per_second is None:
+            self._free_at = now
+            return
+        while (seconds := self._free_at - time.monotonic()) > 0:
+            self._shop.listen(Waiting(self._shop.plan.name, f"throttled to {rows_per_second:,} rows/s", seconds))
+            self._shop.stop.wait(min(seconds, _POLL_SECONDS))
+            self._obey()
+            if self._heartbeat.steering().throttle_rows != rows_per_second:
+                self._throttle(key_range)
+                return
+        self._free_at = max(self._free_at, now) + self._shop.plan.batch_rows / rows_per_second

@@ -1,0 +1,124 @@
+"""Begin a run or take it up again: what the ledger says decides, and the lease is taken before anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrate.engine.events import Listener, Notice
+from migrate.engine.plan import Plan
+from migrate.errors import InputError, Paused, StateError
+from migrate.ledger.connection import Ledger
+from migrate.ledger.lease import Lease, acquire, held_by_another, read_lease
+from migrate.ledger.log import add_event
+from migrate.ledger.runs import (
+    Pass,
+    Run,
+    begin_pass,
+    create_run,
+    current_run,
+    new_run_id,
+    now_ms,
+    read_passes,
+    read_run,
+    set_state,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that this process now drives."""
+
+    run: Run
+    lease: Lease
+    current_pass: Pass
+    resumed: bool
+
+
+def already_complete(ledger: Ledger, plan: Plan) -> Run | None:
+    """The complete run with the same fingerprint, if that is how it stands."""
+    run = current_run(ledger, plan.name)
+    if run is not None and run.state == "complete" and run.fingerprint == plan.fingerprint:
+        return run
+    return None
+
+
+def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Started:
+    """Take the lease and begin or resume. `source_now`: the source's clock, read before its first row.
+
+    Raises StateError (held by another process, fingerprint changed, being rolled back) or Paused.
+    """
+    existing = _to_resume(ledger, plan)
+    run_id = existing.run if existing is not None else new_run_id(now_ms(ledger))
+    lease, before = acquire(ledger, plan.name, run_id)
+    if before is not None and before.holder is not None:
+        add_event(ledger, plan.name, run_id, "takeover", {"from": str(before.holder), "epoch": lease.epoch})
+        listen(Notice(plan.name, "warning", f"took over the run from {before.holder}, which is gone"))
+    if read_run(ledger, run_id) is None:
+        create_run(ledger, _new_run(plan, lease, source_now), plan.program.definition())
+        add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint})
+    else:
+        set_state(ledger, run_id, "running")
+        add_event(ledger, plan.name, run_id, "resume", {"epoch": lease.epoch})
+    run = read_run(ledger, run_id)
+    if run is None:
+        raise StateError(f"run {run_id} vanished from the ledger while it began", next_step="run the same command again")
+    passes = read_passes(ledger, run_id)
+    current = passes[-1] if passes else begin_pass(ledger, run_id, "full", source_now)
+    return Started(run, lease, current, existing is not None)
+
+
+def _to_resume(ledger: Ledger, plan: Plan) -> Run | None:
+    """The run to take up again, or None to begin a new one."""
+    run = current_run(ledger, plan.name)
+    if run is None or run.state in {"rolled_back", "complete"}:
+        return None
+    holding = read_lease(ledger, plan.name)
+    if holding is not None and holding.live:
+        raise held_by_another(plan.name, holding)
+    if run.state == "rolling_back":
+        raise StateError(
+            f"run {run.run} of {plan.name} is being rolled back", next_step=f"finish it: migrate rollback {plan.mapping.path}"
+        )
+    if holding is not None and holding.steering.pause_reason is not None:
+        raise Paused(
+            f"the run of {plan.name} is paused: {holding.steering.pause_reason}",
+            where=f"run {run.run}",
+            next_step=f"migrate resume {plan.mapping.path}, then run again",
+        )
+    if run.fingerprint != plan.fingerprint:
+        raise StateError(
+            f"{plan.name} is not what run {run.run} was begun with: mapping, lookups, tables or engines changed since",
+            where=f"fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then",
+            next_step="put them back as they were and run again (the run's mapping: migrate ledger show)",
+        )
+    if not plan.resumable:
+        raise StateError(
+            f"run {run.run} of {plan.name} cannot be resumed: its source has no key, and the snapshot that numbered its rows is gone",
+            next_step="empty the target within the mapping's scope and begin under another `mapping:` name, or give the source a key",
+        )
+    return run
+
+
+def _new_run(plan: Plan, lease: Lease, source_now: str) -> Run:
+    if len(plan.name) > 64:  # noqa: PLR2004 - the mapping model's own limit, kept here for library callers
+        raise InputError(f"the mapping name {plan.name} is too long for the ledger")
+    return Run(
+        run=lease.run,
+        mapping=plan.name,
+        fingerprint=plan.fingerprint,
+        epoch=lease.epoch,
+        state="running",
+        reason=None,
+        created_ms=0,
+        changed_ms=0,
+        ended_ms=None,
+        source_start=source_now,
+        settings={
+            "batch_rows": plan.batch_rows,
+            "range_columns": plan.range_columns,
+            "rows_expected": plan.estimated_rows,
+            "grouped": [target.name for target in plan.targets if target.grouped],
+            "path": str(plan.mapping.path),
+        },
+        mapping_text=plan.mapping.text,
+    )

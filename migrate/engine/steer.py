@@ -1,0 +1,66 @@
+"""What operators do from another terminal: status, pause, resume, throttle, and a look at the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from migrate.engine.access import ledger_of, run_of
+from migrate.engine.options import RunOptions
+from migrate.engine.summary import RunSummary, summaries
+from migrate.errors import InputError
+from migrate.ledger import steering
+from migrate.ledger.log import LogVerdict, read_events, verify_log
+from migrate.ledger.runs import Entry, Run, read_entries
+
+
+def status(path: Path | None, options: RunOptions) -> list[RunSummary]:
+    """The newest run of a mapping, or all runs of a target."""
+    with ledger_of(path, options) as (ledger, name):
+        return summaries(ledger, name)
+
+
+def pause(path: Path, reason: str, options: RunOptions) -> Run:
+    """Pause the run at its next batch border."""
+    if not reason.strip():
+        raise InputError("a pause needs a reason", next_step='--reason "why it must stop"')
+    with run_of(path, options) as (ledger, run):
+        steering.pause(ledger, run.mapping, reason)
+        return run
+
+
+def resume(path: Path, options: RunOptions) -> tuple[Run, str | None]:
+    """Clear the pause and start nothing; the run, and the reason it was paused for."""
+    with run_of(path, options) as (ledger, run):
+        return run, steering.resume(ledger, run.mapping)
+
+
+def throttle(path: Path, rows_per_second: int | None, options: RunOptions) -> Run:
+    """Limit the run; None or 0 lifts the limit."""
+    if rows_per_second is not None and rows_per_second < 0:
+        raise InputError(f"{rows_per_second} rows per second is no speed", next_step="give a positive number, or 0 for no limit")
+    with run_of(path, options) as (ledger, run):
+        steering.throttle(ledger, run.mapping, rows_per_second or None)
+        return run
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """What `ledger show` shows of one run: the run, its batches in the order in which they changed the target, its events."""
+
+    run: Run
+    entries: tuple[Entry, ...]
+    events: tuple[dict[str, Any], ...]
+
+
+def ledger_show(path: Path, options: RunOptions) -> LedgerView:
+    """The newest run of a mapping as the ledger has it."""
+    with run_of(path, options) as (ledger, run):
+        return LedgerView(run, tuple(read_entries(ledger, run.run)), tuple(read_events(ledger, run.run)))
+
+
+def ledger_verify(path: Path | None, options: RunOptions) -> LogVerdict:
+    """Check the chain of a ledger, and everything that it seals."""
+    with ledger_of(path, options) as (ledger, _):
+        return verify_log(ledger)

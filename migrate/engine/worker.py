@@ -1,0 +1,197 @@
+"""One worker: reads a key range, maps it, and writes it in one batch transaction; tries again what may succeed.
+
+A worker owns its connections and its transformer, and does one batch at a time. Batches are independent and idempotent: whoever runs the same
+one again, at once or after a crash, finds it done or does it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from migrate.engine.chunks import read_chunks
+from migrate.engine.entries import aside_entries, distinct_units, finding_entries, reject_entries
+from migrate.engine.events import Listener, Waiting
+from migrate.engine.options import CHUNK_BYTES
+from migrate.engine.plan import Plan
+from migrate.engine.stop import StopToken
+from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, TransientFault
+from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
+from migrate.ledger.lease import Lease, register_worker
+from migrate.ledger.runs import entry_from_row
+from migrate.mapping.transformer import Mapped, Transformer
+from migrate.stores.port import SourceReader, TargetSession
+from migrate.values import KeyRange
+from migrate.write.claims import Claims
+from migrate.write.pending import encode_pending
+from migrate.write.rows import UNIT
+from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction, RecordTables
+from migrate.write.units import Units, UnitWriter
+
+T = TypeVar("T")
+
+ATTEMPTS = 12
+"""Tries of one batch before the run gives up with exit 3; with the waits between them about two minutes."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all workers of a pass share.
+
+    `open_reader` gives a reader in the pass's snapshot, `gate` is entered while a transaction is open (one at a time on SQLite).
+    """
+
+    plan: Plan
+    ledger: Ledger
+    lease: Lease
+    pass_no: int
+    lookups: Mapping[str, pa.Table]
+    tables: RecordTables
+    open_reader: Callable[[], SourceReader]
+    gate: AbstractContextManager[object]
+    stop: StopToken
+    listen: Listener
+
+
+class Worker:
+    """See the module. `name` is unique within the run's epoch."""
+
+    def __init__(self, shop: Workshop, name: str) -> None:
+        self._shop = shop
+        self._name = name
+        self._transformer = Transformer(shop.plan.program, shop.lookups)
+        self._connections = 0
+        self._session: TargetSession | None = None
+        self._reader: SourceReader | None = None
+        self._writer = UnitWriter(shop.plan.targets, shop.plan.parents, Claims(shop.ledger, shop.lease.run))
+
+    def do(self, key_range: KeyRange) -> tuple[Counts, int]:
+        """Do the batch of this range; what it counted, and at which attempt it succeeded."""
+        return self.persist(lambda: self._attempt(key_range), f"batch {key_range.number}")
+
+    def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
+        """Run a step, again after faults that may pass; raises the last one when they do not."""
+        for attempt in itertools.count(1):
+            try:
+                return step(), attempt
+            except TransientFault as fault:
+                self._after_fault(fault, attempt, what)
+        raise AssertionError
+
+    def close(self) -> None:
+        """Free the connections."""
+        for held in (self._session, self._reader):
+            if held is not None:
+                held.close()
+        self._session = self._reader = None
+
+    @property
+    def session(self) -> TargetSession:
+        """The worker's connection to the target, opened and registered when first needed."""
+        if self._session is None:
+            session = self._shop.ledger.store.session()
+            try:
+                register_worker(self._shop.ledger, self._shop.lease, f"{self._name}.{self._connections}", session.backend())
+            except BaseException:
+                session.close()
+                raise
+            self._connections += 1
+            self._session = session
+        return self._session
+
+    @property
+    def reader(self) -> SourceReader:
+        """The worker's connection to the source."""
+        if self._reader is None:
+            self._reader = self._shop.open_reader()
+        return self._reader
+
+    def _after_fault(self, fault: TransientFault, attempt: int, what: str) -> None:
+        if isinstance(fault, ConnectionLost):
+            self.close()
+        if attempt >= ATTEMPTS:
+            raise EnvironmentFault(
+                f"{what} failed {attempt} times, the last time with: {fault.message}",
+                where=fault.where,
+                next_step="nothing of it was written; see to the database, then run the same command again",
+            ) from fault
+        # Full jitter: workers that failed together must not come back together.
+        seconds = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))  # noqa: S311 - not a secret
+        self._shop.listen(Waiting(self._shop.plan.name, f"{what} again, attempt {attempt + 1}: {fault.message}", seconds))
+        if self._shop.stop.wait(seconds):
+            raise Interrupted(f"stopped before {what} was tried again", next_step="run the same command again") from fault
+
+    def _attempt(self, key_range: KeyRange) -> Counts:
+        batch = BatchId(self._shop.lease.run, self._shop.pass_no, key_range.number)
+        with closing(self._prepare(key_range)) as prepared:
+            first = next(prepared)
+            return self._apply(key_range, batch, itertools.chain([first], prepared))
+
+    def _apply(self, key_range: KeyRange, batch: BatchId, prepared: Iterator[tuple[pa.Table, Mapped]]) -> Counts:
+        with self._shop.gate:
+            transaction = BatchTransaction(self._shop.ledger, self.session, self._shop.lease, batch, self._shop.tables)
+            try:
+                transaction.begin(self._name)
+                offset = 0
+                for chunk, mapped in prepared:
+                    self._write(transaction, key_range, chunk, mapped, offset)
+                    offset += chunk.num_rows
+                ungrouped = [target.name for target in self._shop.plan.targets if not target.grouped]
+                return transaction.finish(ungrouped)
+            except AlreadyApplied:
+                return self._applied(batch)
+            except BaseException:
+                transaction.abandon()
+                raise
+
+    def _prepare(self, key_range: KeyRange) -> Generator[tuple[pa.Table, Mapped], None, None]:
+        """Read and map chunk by chunk; the first is ready before the transaction begins."""
+        plan = self._shop.plan
+        whole = plan.program.grouped
+        for chunk in read_chunks(self.reader, key_range, plan.order, CHUNK_BYTES, whole=whole):
+            yield chunk, self._transformer.apply(chunk)
+
+    def _write(
+        self, transaction: BatchTransaction, key_range: KeyRange, chunk: pa.Table, mapped: Mapped, offset: int
+    ) -> None:
+        columns = self._shop.plan.program.unit_columns
+        rejected = distinct_units(mapped.rejects)
+        good = mapped.units
+        if len(rejected):
+            good = good.filter(pa.array(~np.isin(np.asarray(good[UNIT]), rejected)))
+        units = Units.of_range(good, mapped.rows, columns, key_range.number, offset)
+        result = self._writer.write(self.session, units)
+        transaction.add_undo(result.undo)
+        transaction.add_pending(encode_pending(units, [each for each in result.aside if each.pending]))
+        transaction.add_rejects(reject_entries(mapped, columns))
+        transaction.add_rejects(aside_entries(result.aside, mapped, chunk, columns))
+        transaction.add_findings(finding_entries(mapped, columns))
+        rows_rejected = int(pc.sum(mapped.units["_rows"]).as_py() or 0) - int(pc.sum(good["_rows"]).as_py() or 0)
+        warnings = pc.sum(pc.equal(mapped.findings["level"], "warn")).as_py() or 0
+        record = transaction.record
+        record.counts = record.counts + replace(
+            result.counts,
+            read=mapped.rows_read,
+            filtered=mapped.filtered,
+            rejected=result.counts.rejected + rows_rejected,
+            warnings=warnings,
+        )
+        record.add_digests(result.digests)
+
+    def _applied(self, batch: BatchId) -> Counts:
+        table = self._shop.ledger.tables.applied
+        mine = (table.c.run == batch.run) & (table.c.pass_no == batch.pass_no) & (table.c.range_no == batch.range_no)
+        with self._shop.ledger.reading() as connection:
+            return entry_from_row(connection.execute(sa.select(table).where(mine)).mappings().one()).counts
