@@ -44,13 +44,14 @@ UNION ALL
 SELECT 'rule ' || rulename || ' rewrites statements' FROM pg_rewrite
 WHERE ev_class = CAST(:oid AS oid) AND rulename <> '_RETURN' AND ev_enabled NOT IN ('D', 'R')
 UNION ALL
-SELECT 'the table is UNLOGGED: the server empties it after a crash' FROM pg_class
+SELECT 'it is a view' FROM pg_class WHERE oid = CAST(:oid AS oid) AND relkind IN ('v', 'm')
+"""
+_ODDITIES: Final = """
+SELECT 'the table is UNLOGGED: the server empties it after a crash' AS sentence FROM pg_class
 WHERE oid = CAST(:oid AS oid) AND relpersistence = 'u'
 UNION ALL
 SELECT 'tables inherit from it, and their rows are in it without its unique keys' FROM pg_class c
 WHERE oid = CAST(:oid AS oid) AND relkind = 'r' AND EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid)
-UNION ALL
-SELECT 'it is a view' FROM pg_class WHERE oid = CAST(:oid AS oid) AND relkind IN ('v', 'm')
 """
 _HIDDEN: Final = "SELECT row_security_active(CAST(:oid AS oid)) AS hidden"
 
@@ -60,14 +61,14 @@ _CHANGES: Final = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 def unique_keys(connection: sa.Connection, oid: int) -> tuple[tuple[UniqueKey, ...], list[str]]:
     """Keys over whole columns of every row, checked at once; and sentences about uniqueness of any other kind."""
     keys: list[UniqueKey] = []
-    obstacles: list[str] = []
+    remarks: list[str] = []
     for row in select(connection, _INDEXES, oid=oid):
         unusual = _unusual(row)
         if unusual is None:
             keys.append(UniqueKey(row["name"], tuple(row["columns"]), primary=row["is_primary"]))
         else:
-            obstacles.append(f"{row['name']} {unusual}")
-    return tuple(keys), obstacles
+            remarks.append(f"{row['name']} {unusual}")
+    return tuple(keys), remarks
 
 
 def foreign_keys(connection: sa.Connection, oid: int) -> tuple[tuple[ForeignKey, ...], list[str]]:
@@ -90,6 +91,11 @@ def foreign_keys(connection: sa.Connection, oid: int) -> tuple[tuple[ForeignKey,
 def hazards(connection: sa.Connection, oid: int) -> list[str]:
     """Sentences about triggers, rules and other things that change or lose rows by themselves."""
     return sorted(row["sentence"] for row in select(connection, _HAZARDS, oid=oid))
+
+
+def oddities(connection: sa.Connection, oid: int) -> list[str]:
+    """Sentences about the table that a person should read and that stop nothing."""
+    return [row["sentence"] for row in select(connection, _ODDITIES, oid=oid)]
 
 
 def hidden_rows(connection: sa.Connection, oid: int) -> list[str]:

@@ -19,7 +19,6 @@ from migrate.stores.postgres_types import (
     Relation,
     TypeFacts,
     charset_of,
-    literal,
     logical_type,
     quote,
 )
@@ -219,8 +218,3 @@ def _default_kind(row: Row) -> DefaultKind:
     if expression is None or _NULL_DEFAULT.match(expression):
         return "null"
     return "literal" if _LITERAL_DEFAULT.match(expression) else "expression"
-
-
-def regclass(relation: Relation) -> str:
-    """The relation as a literal for functions that take a regclass."""
-    return literal(f"{quote(relation.schema)}.{quote(relation.name)}") + "::regclass"
