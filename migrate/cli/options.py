@@ -28,6 +28,19 @@ _SHARED: Final[tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]] =
 )  # fmt: skip
 
 
+def source_and_target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that replace what a mapping says about its databases; named as in `RunOptions`."""
+    for option in (
+        click.option(
+            "--ledger-schema", metavar="NAME", help="Schema of the ledger's tables, where the database has schemas."
+        ),
+        click.option("--target", metavar="URL", help="Target database, instead of the mapping's."),
+        click.option("--source", metavar="URL", help="Source database, instead of the mapping's."),
+    ):
+        function = option(function)
+    return function
+
+
 @dataclass(slots=True)
 class Session:
     """What the way out of the program needs to know about the command that ran."""

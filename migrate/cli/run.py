@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from migrate.cli.options import FILE, Command, with_screen
+from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen
 from migrate.cli.signals import stop_on_signals
 from migrate.cli.summaries import exit_code, summary
@@ -16,15 +16,13 @@ from migrate.progress.listening import Audience
 
 @click.command(cls=Command, example="migrate run mapping.yaml --source sqlite:///legacy.db --target sqlite:///new.db")
 @click.argument("mappings", nargs=-1, required=True, type=FILE, metavar="MAPPING...")
-@click.option("--source", metavar="URL", help="Source database, instead of the mapping's.")
-@click.option("--target", metavar="URL", help="Target database, instead of the mapping's.")
+@source_and_target
 @click.option(
     "--batch-rows", type=click.IntRange(min=1), metavar="N", help="Rows of a batch (default: chosen by size of rows)."
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Batches at the same time (default: by processors)."
 )
-@click.option("--ledger-schema", metavar="NAME", help="Schema of the ledger's tables in the target.")
 @with_screen
 def run(screen: Screen, mappings: tuple[Path, ...], **chosen: Any) -> int:
     """Run the mappings to the end, or go on where an earlier run of them stopped."""

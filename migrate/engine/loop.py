@@ -61,6 +61,8 @@ class BatchLoop:
                 while self._running:
                     self._take_in()
             finally:
+                for future in self._running:
+                    future.cancel()
                 wait(self._running)
                 for worker in self._all:
                     worker.close()

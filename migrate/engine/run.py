@@ -33,6 +33,7 @@ from migrate.engine.summary import RunSummary, summarise
 from migrate.engine.worker import Workshop
 from migrate.errors import EnvironmentFault, Fenced, Interrupted, MigrateError, Paused
 from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
 from migrate.ledger.lease import release
 from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import keep_lookups, read_entries, read_run, set_state, total
@@ -135,14 +136,12 @@ def _ending(plan: Plan, drive: _Drive, began: float) -> Iterator[None]:
     finally:
         drive.heartbeat.stop()
         _sign_off(drive, state, reason)
-        counts = total(read_entries(drive.ledger, drive.started.run.run)) if state == "complete" else _counts(drive)
         seconds = time.monotonic() - began
-        drive.listen(RunEnded(plan.name, drive.started.run.run, state, counts, seconds, reason))
+        drive.listen(RunEnded(plan.name, drive.started.run.run, state, _counts(drive), seconds, reason))
 
 
-def _counts(drive: _Drive):  # type: ignore[no-untyped-def]
-    from migrate.ledger.counts import Counts
-
+def _counts(drive: _Drive) -> Counts:
+    """What the run counted so far; nothing where the ledger cannot be reached."""
     try:
         return total(read_entries(drive.ledger, drive.started.run.run))
     except MigrateError:

@@ -40,15 +40,28 @@ class SourceReader(Protocol):
         """
         ...
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self,
+        key_range: KeyRange,
+        order: tuple[str, ...],
+        chunk_bytes: int,
+        columns: tuple[str, ...] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
         """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`.
 
-        Schema: the source's columns in the order of its shape, then `ANOMALY`. Columns by name, never by `*`.
+        Schema: `columns` in the order given (default: all of the source's, in the order of its shape), then `ANOMALY`. Columns by name,
+        never by `*`. `order` need not be among `columns`. An anomaly in a column that is not asked for is none.
         """
         ...
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys` (NULL equals NULL), sorted by `order`; schema as `read`. At most some thousand keys."""
+    def pick(
+        self,
+        by: tuple[str, ...],
+        keys: Sequence[Key],
+        order: tuple[str, ...],
+        columns: tuple[str, ...] | None = None,
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys` (NULL equals NULL), sorted by `order`; schema as `read`. At most some thousand keys."""
         ...
 
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:

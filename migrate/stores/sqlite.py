@@ -17,7 +17,7 @@ from migrate.stores.port import AbstractSnapshot
 from migrate.stores.sqlite_errors import sqlite_faults
 from migrate.stores.sqlite_reader import SqliteReader
 from migrate.stores.sqlite_session import SqliteSession, driver_connection
-from migrate.stores.sqlite_shape import describe_query, describe_table
+from migrate.stores.sqlite_shape import describe_query, describe_table, with_row_number
 from migrate.stores.urls import parse_url, sqlite_path
 from migrate.values import SourceSpec, TableShape
 
@@ -87,7 +87,7 @@ class SqliteSource:
             connection.close()
         if shape is None:
             raise InputError(f"no table {self._spec.table} in {self._path}", where="source → table")
-        return shape
+        return shape if self._spec.key else with_row_number(shape)
 
 
 class SqliteTarget:

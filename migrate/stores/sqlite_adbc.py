@@ -286,6 +286,11 @@ class AdbcDialect(SQLiteDialect):
 
         return sys.modules[__name__]
 
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        # Reflection asks for it.
+        version: str = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
+        return tuple(int(part) for part in version.split("."))
+
     def is_disconnect(self, e: object, connection: object, cursor: object) -> bool:
         """Never: a file does not hang up."""
         del e, connection, cursor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlglot
@@ -41,20 +42,27 @@ def describe_table(connection: Connection, table: str, *, writing: bool) -> Tabl
     collations = _collations(sql)
     alias = _rowid_alias(infos, sql) if not without_rowid else None
     columns = tuple(_column(info, alias, collations, writing=writing) for info in infos if info[5] != 1)
-    keys, obstacles = _unique_keys(connection, name, infos, alias)
-    positional = not writing and not keys and kind == "table" and not without_rowid and _row_id(columns) is not None
-    if positional:
-        columns = (Column(ROW_NUMBER, LogicalType("integer", low=INT64_LOW, high=INT64_HIGH), nullable=False), *columns)
-    obstacles += _triggers(connection, name) + _cascading_children(connection, name)
+    keys, remarks = _unique_keys(connection, name, infos, alias)
+    obstacles = _triggers(connection, name) + _cascading_children(connection, name) if writing else []
     return TableShape(
         name=name,
         columns=columns,
         unique_keys=tuple(keys),
         foreign_keys=_foreign_keys(connection, name),
         obstacles=tuple(obstacles),
-        rows=_estimate(connection, name, alias),
-        positional=positional,
+        remarks=tuple(remarks),
+        rows=_estimate(connection, name, alias) if kind == "table" and not without_rowid else None,
     )
+
+
+def with_row_number(shape: TableShape) -> TableShape:
+    """The shape of a table without a primary key, with SQLite's row id as a key behind its columns; unchanged where it has none."""
+    if shape.primary_key or shape.rows is None or _row_id(shape.columns) is None:
+        return shape
+    number = LogicalType("integer", low=INT64_LOW, high=INT64_HIGH)
+    column = Column(ROW_NUMBER, number, nullable=False, default_kind="generated", declared="rowid")
+    keys = (*shape.unique_keys, UniqueKey(ROW_NUMBER, (ROW_NUMBER,)))
+    return replace(shape, columns=(*shape.columns, column), unique_keys=keys, positional=True)
 
 
 def describe_query(connection: Connection, query: str, key: tuple[str, ...]) -> TableShape:
@@ -149,14 +157,14 @@ def _unique_keys(
     connection: Connection, table: str, infos: Sequence[tuple[Any, ...]], alias: str | None
 ) -> tuple[list[UniqueKey], list[str]]:
     keys = [UniqueKey("PRIMARY KEY", (alias,), primary=True)] if alias else []
-    obstacles: list[str] = []
+    remarks: list[str] = []
     indexes = connection.run('SELECT name, origin, partial FROM pragma_index_list(?) WHERE "unique"', [table])
     for name, origin, partial in indexes:
         parts = connection.run("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno", [name])
         if partial:
-            obstacles.append(f"unique index {name} of {table} covers only some of the rows")
+            remarks.append(f"unique index {name} of {table} covers only some of the rows")
         elif any(part[0] is None for part in parts):
-            obstacles.append(f"unique index {name} of {table} is over an expression")
+            remarks.append(f"unique index {name} of {table} is over an expression")
         else:
             keys.append(
                 UniqueKey("PRIMARY KEY" if origin == "pk" else name, tuple(part[0] for part in parts), origin == "pk")
@@ -164,7 +172,7 @@ def _unique_keys(
     primary = tuple(info[0] for info in sorted(infos, key=lambda info: int(info[4])) if info[4])
     if primary and not any(key.primary for key in keys):
         keys.insert(0, UniqueKey("PRIMARY KEY", primary, primary=True))
-    return sorted(keys, key=lambda key: (not key.primary, key.name)), obstacles
+    return sorted(keys, key=lambda key: (not key.primary, key.name)), remarks
 
 
 def _foreign_keys(connection: Connection, table: str) -> tuple[ForeignKey, ...]:

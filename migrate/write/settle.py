@@ -168,7 +168,10 @@ class _One:
         if displaced is None:
             self._session.rollback_to("displace")
             self._transaction.record = before
-            self._sort_in(waiting)
+            if waiting.why.pending:
+                self._sort_in(waiting)
+            else:
+                self._reject(waiting, waiting.why.reason)
             return
         for each in displaced:
             heapq.heappush(self._queue, each)
