@@ -6,38 +6,36 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from migrate.stores.port import SourceReader
+from migrate.mapping.program import Program
+from migrate.stores.port import ANOMALY, SourceReader
 from migrate.values import KeyRange
 
 
-def read_chunks(
-    reader: SourceReader, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, *, whole: bool
-) -> Iterator[pa.Table]:
-    """Tables of about `chunk_bytes`, in source order; rows with equal `order` columns stay together.
+def read_chunks(reader: SourceReader, key_range: KeyRange, program: Program, chunk_bytes: int) -> Iterator[pa.Table]:
+    """Tables of about `chunk_bytes` of the columns that the program uses, in source order; rows with equal keys stay together.
 
-    `whole` gives the range as one table: groups may interleave under the source's collation, so that no place inside is sure not to cut one.
-    At least one table comes, empty if the range is.
+    The range of a grouped program comes as one table: groups may interleave under the source's collation, so that no place inside is sure
+    not to cut one. At least one table comes, empty if the range is.
     """
+    order = program.order
     held: list[pa.RecordBatch] = []
-    size = 0
-    schema: pa.Schema | None = None
-    for batch in reader.read(key_range, order, chunk_bytes):
-        schema = batch.schema
+    size, came = 0, False
+    for batch in reader.read(key_range, order, chunk_bytes, program.source_columns):
         held.append(batch)
         size += batch.nbytes
-        if whole or size < chunk_bytes:
+        if program.grouped or size < chunk_bytes:
             continue
         table = pa.Table.from_batches(held)
         cut = _last_key_begins(table, order)
-        if cut == 0:
-            continue
-        yield table.slice(0, cut)
-        rest = table.slice(cut).combine_chunks()
-        held, size = rest.to_batches(), rest.nbytes
-    if held or schema is None:
-        yield pa.Table.from_batches(held) if held else pa.table({})
-    elif schema is not None:
-        yield schema.empty_table()
+        if cut:
+            yield table.slice(0, cut)
+            came = True
+            rest = table.slice(cut).combine_chunks()
+            held, size = rest.to_batches(), rest.nbytes
+    if held:
+        yield pa.Table.from_batches(held)
+    elif not came:
+        yield program.source_schema.append(pa.field(ANOMALY, pa.string())).empty_table()
 
 
 def _last_key_begins(table: pa.Table, order: Sequence[str]) -> int:

@@ -100,7 +100,7 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool
 
 def _raw_of(worker: Worker, shop: Workshop, keys: Sequence[Key]) -> Mapping[Key, str]:
     columns = shop.plan.program.unit_columns
-    chunk = worker.reader.pick(columns, keys, shop.plan.order)
+    chunk = worker.reader.pick(columns, keys, shop.plan.order, shop.plan.program.source_columns)
     if chunk.num_rows == 0:
         return {}
     types = {name: chunk.schema.field(name).type for name in columns}

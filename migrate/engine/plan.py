@@ -135,8 +135,8 @@ def _read_all(paths: Sequence[Path]) -> list[Mapping]:
 
 
 def _plan(mapping: Mapping, options: RunOptions) -> Plan:
-    source_spec = _source_spec(mapping, options)
-    target_url = _target_url(mapping, options)
+    source_spec = source_spec_of(mapping, options)
+    target_url = target_url_of(mapping, options)
     source = open_source(source_spec)
     target = open_target(target_url, options.ledger_schema)
     try:
@@ -175,7 +175,8 @@ def _plan_between(
     )
 
 
-def _source_spec(mapping: Mapping, options: RunOptions) -> SourceSpec:
+def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
+    """Where this run's source is, variables expanded; InputError when nothing names it."""
     if mapping.source.files is not None:
         files = str(mapping.path.parent / expand(mapping.source.files))
         return SourceSpec(None, files=files, format=mapping.source.format, options=_options(mapping), key=mapping.source.key or ())
@@ -193,7 +194,8 @@ def _options(mapping: Mapping) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(mapping.source.options.items()))
 
 
-def _target_url(mapping: Mapping, options: RunOptions) -> str:
+def target_url_of(mapping: Mapping, options: RunOptions) -> str:
+    """The URL of this run's target, variables expanded; InputError when nothing names it."""
     url = options.target or mapping.target.url
     if url is None:
         raise InputError(

@@ -34,7 +34,7 @@ def sample(plan: Plan, units: int) -> list[Sample]:
         upto = reader.border(plan.range_columns, None, units)
         key_range = KeyRange(0, plan.range_columns, None, upto)
         found: list[Sample] = []
-        for batch in reader.read(key_range, plan.order, 2**20):
+        for batch in reader.read(key_range, plan.order, 2**20, plan.program.source_columns):
             for row in range(batch.num_rows):
                 if len(found) == units:
                     return found

@@ -158,9 +158,7 @@ class Worker:
 
     def _prepare(self, key_range: KeyRange) -> Generator[tuple[pa.Table, Mapped], None, None]:
         """Read and map chunk by chunk; the first is ready before the transaction begins."""
-        plan = self._shop.plan
-        whole = plan.program.grouped
-        for chunk in read_chunks(self.reader, key_range, plan.order, CHUNK_BYTES, whole=whole):
+        for chunk in read_chunks(self.reader, key_range, self._shop.plan.program, CHUNK_BYTES):
             yield chunk, self._transformer.apply(chunk)
 
     def _write(

@@ -1,0 +1,138 @@
+"""The daily inspection: connections, versions, clocks, disk, the log's chain, runs that nobody drives."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from migrate.engine.options import RunOptions
+from migrate.engine.summary import summaries
+from migrate.errors import MigrateError
+from migrate.ledger.connection import Ledger
+from migrate.ledger.log import verify_log
+from migrate.ledger.runs import now_ms
+from migrate.mapping.model import Mapping
+from migrate.mapping.reader import read_mapping
+from migrate.stores.opening import open_source, open_target
+from migrate.stores.urls import expand, parse_url, redacted, sqlite_path
+
+CLOCK_SECONDS = 5.0
+"""Difference between two clocks that a person should know of: far above network delay, far below any overlap window."""
+
+DISK_BYTES = 2**30
+
+Level = Literal["ok", "finding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One thing that was looked at. A `finding` needs a person; `detail` says what was seen, `next_step` what to do."""
+
+    level: Level
+    what: str
+    detail: str
+    next_step: str | None = None
+
+
+def doctor(paths: Sequence[Path], options: RunOptions) -> list[Inspection]:
+    """Inspect the databases of these mappings, or of `options.target`. Every trouble is a finding, none ends the inspection."""
+    found: list[Inspection] = []
+    targets: dict[str, None] = {}
+    if options.target is not None:
+        targets[options.target] = None
+    for path in paths:
+        mapping = read_mapping(path)
+        found += _look(f"source of {mapping.name}", lambda mapping=mapping: _source(mapping, options))
+        url = options.target or mapping.target.url
+        if url is not None:
+            targets[url] = None
+    for url in targets:
+        found += _look(f"target {redacted(url)}", lambda url=url: _target(url, options))
+    return found
+
+
+def _look(what: str, inspect: Callable[[], Iterator[Inspection]]) -> list[Inspection]:
+    try:
+        return list(inspect())
+    except MigrateError as error:
+        return [Inspection("finding", what, error.message, error.next_step)]
+
+
+def _source(mapping: Mapping, options: RunOptions) -> Iterator[Inspection]:
+    what = f"source of {mapping.name}"
+    url = options.source or mapping.source.url
+    spec = mapping.source_spec(None if url is None else expand(url))
+    store = open_source(spec)
+    reader = store.reader()
+    try:
+        versions = ", ".join(f"{name} {value}" for name, value in sorted(store.fingerprint().items()))
+        yield Inspection("ok", what, f"can be read: {spec.relation}, {len(store.shape.columns)} columns; {versions}")
+        if spec.files is None:
+            yield _clock(what, datetime.fromisoformat(reader.now()).replace(tzinfo=UTC).timestamp())
+    finally:
+        reader.close()
+
+
+def _target(url: str, options: RunOptions) -> Iterator[Inspection]:
+    what = f"target {redacted(url)}"
+    store = open_target(expand(url), options.ledger_schema)
+    try:
+        ledger = Ledger(store, options.ledger_schema)
+        versions = ", ".join(f"{name} {value}" for name, value in sorted(store.fingerprint().items()))
+        yield Inspection("ok", what, f"can be reached: {versions}")
+        yield _clock(what, now_ms(ledger) / 1000)
+        yield from _disk(what, expand(url))
+        if not ledger.exists():
+            yield Inspection("ok", what, "has no ledger yet: nothing was run into it")
+            return
+        yield from _chain(what, ledger)
+        yield from _runs(what, ledger)
+    finally:
+        store.close()
+
+
+def _clock(what: str, theirs: float) -> Inspection:
+    apart = theirs - time.time()
+    if abs(apart) > CLOCK_SECONDS:
+        return Inspection(
+            "finding", what, f"its clock is {apart:+.0f} s from this machine's", "set the clocks (NTP) before relying on times"
+        )
+    return Inspection("ok", what, f"its clock agrees with this machine's within {CLOCK_SECONDS:.0f} s")
+
+
+def _disk(what: str, url: str) -> Iterator[Inspection]:
+    path = sqlite_path(parse_url(url))
+    if path is None:
+        return
+    free = shutil.disk_usage(path.resolve().parent).free
+    if free < DISK_BYTES:
+        yield Inspection("finding", what, f"{free / 2**20:.0f} MiB are free on its disk", "make room before the run")
+    else:
+        yield Inspection("ok", what, f"{free / 2**30:.0f} GiB are free on its disk")
+
+
+def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:
+    verdict = verify_log(ledger)
+    for finding in verdict.findings[:10]:
+        yield Inspection("finding", what, f"ledger log, seal {finding.seal_no}: {finding.what}", "migrate ledger verify")
+    if not verdict.findings:
+        yield Inspection("ok", what, f"ledger log: {verdict.seals} seals over {verdict.entries} entries hold")
+
+
+def _runs(what: str, ledger: Ledger) -> Iterator[Inspection]:
+    for summary in summaries(ledger):
+        name = f"{summary.mapping}, run {summary.run}"
+        counts = summary.counts
+        if not counts.adds_up:
+            yield Inspection("finding", what, f"{name}: its counts do not add up", "migrate ledger show")
+        if summary.state in {"interrupted", "failed", "paused", "rolling_back"}:
+            why = f": {summary.reason}" if summary.reason else ""
+            yield Inspection("finding", what, f"{name} is {summary.state}{why}", "go on with it: migrate status shows how")
+        else:
+            yield Inspection("ok", what, f"{name} is {summary.state}: {counts.read:,} read, {counts.rejected:,} rejected")
+
