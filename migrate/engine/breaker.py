@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrate.ledger.counts import Counts
 from migrate.mapping.model import Amount, Limits
@@ -13,7 +13,7 @@ class Breaker:
     """Judges what this attempt has done since the last resume."""
 
     limits: Limits
-    seen: Counts = Counts()
+    seen: Counts = field(default_factory=Counts)
     batches: int = 0
 
     def add(self, counts: Counts) -> str | None:

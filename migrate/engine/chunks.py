@@ -41,7 +41,7 @@ def read_chunks(reader: SourceReader, key_range: KeyRange, program: Program, chu
 def _last_key_begins(table: pa.Table, order: Sequence[str]) -> int:
     """Number of rows before those that share the last row's key."""
     last = [table[name][-1] for name in order]
-    cut = table.num_rows - 1
+    cut: int = table.num_rows - 1
     while cut > 0 and all(table[name][cut - 1].equals(value) for name, value in zip(order, last, strict=True)):
         cut -= 1
     return cut

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -47,12 +48,12 @@ def doctor(paths: Sequence[Path], options: RunOptions) -> list[Inspection]:
         targets[options.target] = None
     for path in paths:
         mapping = read_mapping(path)
-        found += _look(f"source of {mapping.name}", lambda mapping=mapping: _source(mapping, options))
+        found += _look(f"source of {mapping.name}", partial(_source, mapping, options))
         url = options.target or mapping.target.url
         if url is not None:
             targets[url] = None
     for url in targets:
-        found += _look(f"target {redacted(url)}", lambda url=url: _target(url, options))
+        found += _look(f"target {redacted(url)}", partial(_target, url, options))
     return found
 
 
@@ -100,7 +101,10 @@ def _clock(what: str, theirs: float) -> Inspection:
     apart = theirs - time.time()
     if abs(apart) > CLOCK_SECONDS:
         return Inspection(
-            "finding", what, f"its clock is {apart:+.0f} s from this machine's", "set the clocks (NTP) before relying on times"
+            "finding",
+            what,
+            f"its clock is {apart:+.0f} s from this machine's",
+            "set the clocks (NTP) before relying on times",
         )
     return Inspection("ok", what, f"its clock agrees with this machine's within {CLOCK_SECONDS:.0f} s")
 
@@ -119,7 +123,9 @@ def _disk(what: str, url: str) -> Iterator[Inspection]:
 def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:
     verdict = verify_log(ledger)
     for finding in verdict.findings[:10]:
-        yield Inspection("finding", what, f"ledger log, seal {finding.seal_no}: {finding.what}", "migrate ledger verify")
+        yield Inspection(
+            "finding", what, f"ledger log, seal {finding.seal_no}: {finding.what}", "migrate ledger verify"
+        )
     if not verdict.findings:
         yield Inspection("ok", what, f"ledger log: {verdict.seals} seals over {verdict.entries} entries hold")
 
@@ -132,7 +138,10 @@ def _runs(what: str, ledger: Ledger) -> Iterator[Inspection]:
             yield Inspection("finding", what, f"{name}: its counts do not add up", "migrate ledger show")
         if summary.state in {"interrupted", "failed", "paused", "rolling_back"}:
             why = f": {summary.reason}" if summary.reason else ""
-            yield Inspection("finding", what, f"{name} is {summary.state}{why}", "go on with it: migrate status shows how")
+            yield Inspection(
+                "finding", what, f"{name} is {summary.state}{why}", "go on with it: migrate status shows how"
+            )
         else:
-            yield Inspection("ok", what, f"{name} is {summary.state}: {counts.read:,} read, {counts.rejected:,} rejected")
-
+            yield Inspection(
+                "ok", what, f"{name} is {summary.state}: {counts.read:,} read, {counts.rejected:,} rejected"
+            )

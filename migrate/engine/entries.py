@@ -74,7 +74,7 @@ def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
         connection.register("chunk", chunk)
         connection.register("wanted", wanted)
         found = connection.sql(
-            f"select _wanted, to_json(list(struct_pack({values})))::varchar as raw from wanted join chunk on {on} group by _wanted"  # noqa: S608 - column names only
+            f"select _wanted, to_json(list(struct_pack({values})))::varchar as raw from wanted join chunk on {on} group by _wanted"
         ).to_arrow_table()
     by_place = dict(zip(found["_wanted"].to_pylist(), found["raw"].to_pylist(), strict=True))
     return [by_place.get(place) for place in range(keys.num_rows)]

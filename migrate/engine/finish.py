@@ -114,4 +114,6 @@ def _obey(shop: Workshop, heartbeat: Heartbeat) -> None:
     if steering.pause_reason is not None:
         raise Paused(steering.pause_reason)
     if shop.stop.is_set:
-        raise Interrupted(f"stopped between two batches: {shop.stop.reason}", next_step="run the same command again to go on")
+        raise Interrupted(
+            f"stopped between two batches: {shop.stop.reason}", next_step="run the same command again to go on"
+        )

@@ -11,13 +11,15 @@ from migrate.errors import DataError, InputError
 from migrate.mapping.lookups import check_lookup, load_file_lookup
 from migrate.mapping.model import Mapping
 from migrate.stores.opening import open_source
-from migrate.stores.port import ANOMALY
-from migrate.values import SourceSpec
+from migrate.stores.port import ANOMALY, TargetStore
+from migrate.values import SourceSpec, TableShape
 
 
 def file_lookups(mapping: Mapping) -> dict[str, pa.Table]:
     """The lookups that are files; InputError for one that is missing or whose key is not unique."""
-    return {name: load_file_lookup(mapping, name) for name, lookup in mapping.lookups.items() if lookup.file is not None}
+    return {
+        name: load_file_lookup(mapping, name) for name, lookup in mapping.lookups.items() if lookup.file is not None
+    }
 
 
 def table_lookups(mapping: Mapping, source_url: str | None, target_url: str) -> dict[str, pa.Table]:
@@ -28,6 +30,17 @@ def table_lookups(mapping: Mapping, source_url: str | None, target_url: str) -> 
         if table is not None:
             url = source_url if lookup.source_table is not None else target_url
             found[name] = _read(name, table, url, lookup.key)
+    return found
+
+
+def lookup_shapes(mapping: Mapping, source_url: str | None, target: TargetStore) -> dict[str, TableShape]:
+    """The shapes of those lookups that are tables, by lookup name; one that is not there is missing."""
+    found: dict[str, TableShape] = {}
+    for name, lookup in mapping.lookups.items():
+        if lookup.source_table is not None and source_url is not None:
+            found[name] = open_source(SourceSpec(url=source_url, table=lookup.source_table)).shape
+        elif lookup.target_table is not None and (shape := target.describe(lookup.target_table)) is not None:
+            found[name] = shape
     return found
 
 

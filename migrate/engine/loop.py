@@ -1,11 +1,11 @@
 """The loop of a pass: hand out ranges to workers, take in what they counted, and stop when something says so.
 
-    for each range, in source order:
-        wait while throttled
-        hand it to a free worker
-        take in finished batches: count, tell, judge the limits
-        stop at once if fenced, a batch failed, an operator paused, a limit is over, or a signal came
-    wait for the batches in hand
+for each range, in source order:
+wait while throttled
+hand it to a free worker
+take in finished batches: count, tell, judge the limits
+stop at once if fenced, a batch failed, an operator paused, a limit is over, or a signal came
+wait for the batches in hand
 """
 
 from __future__ import annotations

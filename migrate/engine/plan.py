@@ -9,14 +9,15 @@ from pathlib import Path
 
 from migrate.checksum.contract import Contract
 from migrate.engine.fingerprint import fingerprint
-from migrate.engine.lookups import file_lookups
+from migrate.engine.lookups import file_lookups, lookup_shapes
 from migrate.engine.options import BATCH_ROWS, RunOptions
 from migrate.engine.preflight import Preflight, in_key_order, preflight
 from migrate.errors import InputError, StateError
 from migrate.mapping.checking import check_mapping
+from migrate.mapping.compile import compile_mapping
 from migrate.mapping.findings import Finding, MappingErrors
 from migrate.mapping.model import Mapping
-from migrate.mapping.program import Program, ProgramTarget, compile_mapping
+from migrate.mapping.program import Program, ProgramTarget
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source, open_target
 from migrate.stores.port import ROW_NUMBER, SourceStore, TargetStore
@@ -106,7 +107,10 @@ def plan_run(paths: Sequence[Path], options: RunOptions) -> list[Plan]:
 def refuse_unplanned(plan: Plan) -> None:
     """Raise StateError with all findings that refuse a run of this plan."""
     if plan.refused:
-        lines = [f"{each.where}: {each.message}" + (f" — {each.next_step}" if each.next_step else "") for each in plan.refused]
+        lines = [
+            f"{each.where}: {each.message}" + (f" — {each.next_step}" if each.next_step else "")
+            for each in plan.refused
+        ]
         raise StateError(
             f"{plan.name} cannot be run as planned:\n  " + "\n  ".join(lines),
             next_step=f"mend these, then look again: migrate plan {plan.mapping.path}",
@@ -150,10 +154,11 @@ def _plan_between(
 ) -> Plan:
     source, target = stores
     shapes = {table.table: shape for table in mapping.targets if (shape := target.describe(table.table)) is not None}
-    findings = check_mapping(mapping, source.shape, shapes)
+    lookups = lookup_shapes(mapping, spec.url, target)
+    findings = check_mapping(mapping, source.shape, shapes, lookups)
     if any(finding.level == "error" for finding in findings):
         raise MappingErrors(finding for finding in findings if finding.level == "error")
-    program = compile_mapping(mapping, source.shape, shapes)
+    program = compile_mapping(mapping, source.shape, shapes, lookups)
     by_name = {each.table: _write_target(each, shapes[each.table]) for each in program.targets}
     targets = tuple(by_name[name] for name in in_key_order(shapes))
     physical = program.order == (ROW_NUMBER,) and spec.files is None
@@ -167,7 +172,9 @@ def _plan_between(
         parents=_parents(target, shapes),
         program=program,
         targets=targets,
-        fingerprint=fingerprint(program.definition(), source.fingerprint(), target.fingerprint(), file_lookups(mapping)),
+        fingerprint=fingerprint(
+            program.definition(), source.fingerprint(), target.fingerprint(), file_lookups(mapping)
+        ),
         findings=tuple(preflight(source.shape, program.order, targets, resumable=not physical)),
         warnings=tuple(findings),
         batch_rows=options.batch_rows or BATCH_ROWS,
@@ -179,7 +186,9 @@ def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
     """Where this run's source is, variables expanded; InputError when nothing names it."""
     if mapping.source.files is not None:
         files = str(mapping.path.parent / expand(mapping.source.files))
-        return SourceSpec(None, files=files, format=mapping.source.format, options=_options(mapping), key=mapping.source.key or ())
+        return SourceSpec(
+            None, files=files, format=mapping.source.format, options=_options(mapping), key=mapping.source.key or ()
+        )
     url = options.source or mapping.source.url
     if url is None:
         raise InputError(
@@ -224,7 +233,9 @@ def _parents(target: TargetStore, shapes: AbstractMapping[str, TableShape]) -> d
     found: dict[str, TableShape] = {}
     for shape in shapes.values():
         for foreign_key in shape.foreign_keys:
-            parent = found.get(foreign_key.parent) or shapes.get(foreign_key.parent) or target.describe(foreign_key.parent)
+            parent = (
+                found.get(foreign_key.parent) or shapes.get(foreign_key.parent) or target.describe(foreign_key.parent)
+            )
             if parent is not None:
                 found[foreign_key.parent] = parent
     return found
@@ -245,4 +256,3 @@ def _refuse_own_lookups(plans: Sequence[Plan]) -> None:
                     where=f"{plan.mapping.path} → lookups.{name}",
                     next_step="join the table in `query:`, or run the other mapping first, by itself",
                 )
-

@@ -22,7 +22,9 @@ class Preflight:
     next_step: str | None = None
 
 
-def preflight(source: TableShape, order: Sequence[str], targets: Sequence[WriteTarget], *, resumable: bool) -> list[Preflight]:
+def preflight(
+    source: TableShape, order: Sequence[str], targets: Sequence[WriteTarget], *, resumable: bool
+) -> list[Preflight]:
     """All findings, errors first."""
     found = [*_source(source, order, resumable=resumable)]
     for target in targets:
@@ -35,7 +37,9 @@ def _source(shape: TableShape, order: Sequence[str], *, resumable: bool) -> Iter
     for column in shape.columns:
         if column.type.kind == "unsupported":
             yield Preflight(
-                "info", f"source {shape.name}.{column.name}", f"type {column.declared} is read as the database's own text"
+                "info",
+                f"source {shape.name}.{column.name}",
+                f"type {column.declared} is read as the database's own text",
             )
     if not resumable:
         yield Preflight(
@@ -52,7 +56,9 @@ def _source(shape: TableShape, order: Sequence[str], *, resumable: bool) -> Iter
         )
     for name in order:
         if name in shape.names and shape.column(name).nullable:
-            yield Preflight("info", f"source {shape.name}.{name}", "is part of the key and can be NULL: such rows are read too")
+            yield Preflight(
+                "info", f"source {shape.name}.{name}", "is part of the key and can be NULL: such rows are read too"
+            )
 
 
 def _unique(shape: TableShape, order: Sequence[str]) -> bool:
@@ -93,13 +99,17 @@ def _columns(target: WriteTarget) -> Iterator[Preflight]:
         where = f"target {target.name}.{column.name}"
         if column.name in target.key and column.collation and _folds(column.collation):
             yield Preflight(
-                "warning", where, f"collation {column.collation} holds different texts equal: such keys become conflicts"
+                "warning",
+                where,
+                f"collation {column.collation} holds different texts equal: such keys become conflicts",
             )
         if column.name in target.fields and column.default_kind == "identity":
             yield Preflight("info", where, "its sequence is advanced at the end")
     if target.volatile:
         yield Preflight(
-            "info", f"target {target.name}", f"({', '.join(target.volatile)}) is filled by the database and read back for the undo"
+            "info",
+            f"target {target.name}",
+            f"({', '.join(target.volatile)}) is filled by the database and read back for the undo",
         )
 
 

@@ -84,13 +84,14 @@ def rejects_export(path: Path, options: RunOptions, out: Path) -> int:
 
 
 def _export(rejects: Iterator[Reject], part: Path, suffix: str) -> int:
-    count = 0
     encoding = "utf-8-sig" if suffix == ".csv" else "utf-8"
     with part.open("w", encoding=encoding, newline="") as file:
         writer = csv.DictWriter(file, [each.name for each in fields(Reject)])
         if suffix == ".csv":
             writer.writeheader()
-        for count, reject in enumerate(rejects, 1):
+        count = 0
+        for reject in rejects:
+            count += 1
             if suffix == ".csv":
                 writer.writerow(asdict(reject))
             else:

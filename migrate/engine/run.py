@@ -81,7 +81,9 @@ def run_plan(plan: Plan, options: RunOptions, *, stop: StopToken, listen: Listen
 class _Drive:
     """One attempt at one run: what it has in hand."""
 
-    def __init__(self, ledger: Ledger, source: SourceAccess, started: Started, stop: StopToken, listen: Listener) -> None:
+    def __init__(
+        self, ledger: Ledger, source: SourceAccess, started: Started, stop: StopToken, listen: Listener
+    ) -> None:
         self.ledger = ledger
         self.source = source
         self.started = started
@@ -160,7 +162,9 @@ def _sign_off(drive: _Drive, state: str, reason: str | None) -> None:
             set_state(drive.ledger, run.run, state, reason)  # type: ignore[arg-type]
         release(drive.ledger, drive.started.lease)
     except MigrateError as fault:
-        drive.listen(Notice(run.mapping, "warning", f"could not record that the run stopped ({state}): {fault.message}"))
+        drive.listen(
+            Notice(run.mapping, "warning", f"could not record that the run stopped ({state}): {fault.message}")
+        )
 
 
 def _workshop(plan: Plan, drive: _Drive) -> Workshop:
@@ -188,7 +192,9 @@ def _lookups(plan: Plan, drive: _Drive) -> dict[str, pa.Table]:
         keep_lookups(drive.ledger, drive.started.run.run, drive.started.current_pass.number, digests)
     for name, digest in digests.items():
         if known.get(name, digest) != digest:
-            message = f"lookup {name} holds other rows than when this pass began: rows mapped before it keep the old codes"
+            message = (
+                f"lookup {name} holds other rows than when this pass began: rows mapped before it keep the old codes"
+            )
             add_event(drive.ledger, plan.name, drive.started.run.run, "lookup-changed", {"lookup": name})
             drive.listen(Notice(plan.name, "warning", f"{message}; `migrate catchup --sweep` will find them"))
     return {**file_lookups(plan.mapping), **tables}
@@ -199,5 +205,7 @@ def _record_tables(ledger: Ledger) -> RecordTables:
     prefix = "" if schema is None else f"{schema}."
     reject, finding = (ledger.store.describe(f"{prefix}{name}") for name in ("migrate_reject", "migrate_finding"))
     if reject is None or finding is None:
-        raise EnvironmentFault("the ledger's tables are not there", next_step="check the privileges of the database user")
+        raise EnvironmentFault(
+            "the ledger's tables are not there", next_step="check the privileges of the database user"
+        )
     return RecordTables(reject, finding)

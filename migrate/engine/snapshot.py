@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import Self
 
 from migrate.engine.plan import Plan
 from migrate.errors import EnvironmentFault, MigrateError
@@ -31,7 +32,7 @@ class SourceAccess:
             reader.close()
         self._snapshot: AbstractSnapshot = self._store.snapshot()
 
-    def __enter__(self) -> SourceAccess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

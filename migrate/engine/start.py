@@ -61,7 +61,9 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
         add_event(ledger, plan.name, run_id, "resume", {"epoch": lease.epoch})
     run = read_run(ledger, run_id)
     if run is None:
-        raise StateError(f"run {run_id} vanished from the ledger while it began", next_step="run the same command again")
+        raise StateError(
+            f"run {run_id} vanished from the ledger while it began", next_step="run the same command again"
+        )
     passes = read_passes(ledger, run_id)
     current = passes[-1] if passes else begin_pass(ledger, run_id, "full", source_now)
     return Started(run, lease, current, existing is not None)
@@ -77,7 +79,8 @@ def _to_resume(ledger: Ledger, plan: Plan) -> Run | None:
         raise held_by_another(plan.name, holding)
     if run.state == "rolling_back":
         raise StateError(
-            f"run {run.run} of {plan.name} is being rolled back", next_step=f"finish it: migrate rollback {plan.mapping.path}"
+            f"run {run.run} of {plan.name} is being rolled back",
+            next_step=f"finish it: migrate rollback {plan.mapping.path}",
         )
     if holding is not None and holding.steering.pause_reason is not None:
         raise Paused(

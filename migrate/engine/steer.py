@@ -39,7 +39,9 @@ def resume(path: Path, options: RunOptions) -> tuple[Run, str | None]:
 def throttle(path: Path, rows_per_second: int | None, options: RunOptions) -> Run:
     """Limit the run; None or 0 lifts the limit."""
     if rows_per_second is not None and rows_per_second < 0:
-        raise InputError(f"{rows_per_second} rows per second is no speed", next_step="give a positive number, or 0 for no limit")
+        raise InputError(
+            f"{rows_per_second} rows per second is no speed", next_step="give a positive number, or 0 for no limit"
+        )
     with run_of(path, options) as (ledger, run):
         steering.throttle(ledger, run.mapping, rows_per_second or None)
         return run

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migrate.checksum.vectorised import SetDigest
+from migrate.checksum.set_digest import SetDigest
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Holding, read_lease
-from migrate.ledger.runs import Entry, Pass, Run, all_runs, current_run, now_ms, read_entries, read_passes, read_ranges, total
+from migrate.ledger.runs import (
+    Entry,
+    Pass,
+    Run,
+    all_runs,
+    current_run,
+    now_ms,
+    read_entries,
+    read_passes,
+    read_ranges,
+    total,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,8 @@ class RunSummary:
             "rows": _rows(self.counts),
             "warnings": self.counts.warnings,
             "targets": {
-                name: counts.to_json(grouped=name in self.grouped) for name, counts in sorted(self.counts.targets.items())
+                name: counts.to_json(grouped=name in self.grouped)
+                for name, counts in sorted(self.counts.targets.items())
             },
             "batches": {"planned": self.planned, "done": self.done},
             "passes": len(self.passes),
@@ -173,6 +185,8 @@ def _digests(entries: Sequence[Entry]) -> dict[str, str]:
     sums: dict[str, SetDigest] = {}
     for entry in entries:
         for name, text in entry.digests.items():
-            digest = SetDigest.parse(text)
-            sums[name] = sums[name] + digest if name in sums else digest
+            sums[name] = sums.get(name, SetDigest()) + SetDigest.parse(text)
+    for entry in entries:
+        for name, text in entry.removed.items():
+            sums[name] = sums[name] - SetDigest.parse(text)
     return {name: str(digest) for name, digest in sorted(sums.items())}

@@ -103,7 +103,9 @@ class Worker:
         if self._session is None:
             session = self._shop.ledger.store.session()
             try:
-                register_worker(self._shop.ledger, self._shop.lease, f"{self._name}.{self._connections}", session.backend())
+                register_worker(
+                    self._shop.ledger, self._shop.lease, f"{self._name}.{self._connections}", session.backend()
+                )
             except BaseException:
                 session.close()
                 raise
@@ -129,9 +131,13 @@ class Worker:
             ) from fault
         # Full jitter: workers that failed together must not come back together.
         seconds = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))  # noqa: S311 - not a secret
-        self._shop.listen(Waiting(self._shop.plan.name, f"{what} again, attempt {attempt + 1}: {fault.message}", seconds))
+        self._shop.listen(
+            Waiting(self._shop.plan.name, f"{what} again, attempt {attempt + 1}: {fault.message}", seconds)
+        )
         if self._shop.stop.wait(seconds):
-            raise Interrupted(f"stopped before {what} was tried again", next_step="run the same command again") from fault
+            raise Interrupted(
+                f"stopped before {what} was tried again", next_step="run the same command again"
+            ) from fault
 
     def _attempt(self, key_range: KeyRange) -> Counts:
         batch = BatchId(self._shop.lease.run, self._shop.pass_no, key_range.number)

@@ -64,7 +64,9 @@ class Ledger:
         try:
             yield
         except sa.exc.OperationalError as error:
-            raise TransientFault(f"could not {what}: {_first_line(error)}", next_step="run the same command again") from error
+            raise TransientFault(
+                f"could not {what}: {_first_line(error)}", next_step="run the same command again"
+            ) from error
         except sa.exc.ProgrammingError as error:
             raise EnvironmentFault(
                 f"could not {what}: {_first_line(error)}",

@@ -60,7 +60,9 @@ def read_lease(ledger: Ledger, mapping: str) -> Holding | None:
     lease = ledger.tables.lease
     with ledger.reading() as connection:
         row = connection.execute(
-            sa.select(lease, (lease.c.expires_ms - ledger.clock).label("remaining_ms")).where(lease.c.mapping == mapping)
+            sa.select(lease, (lease.c.expires_ms - ledger.clock).label("remaining_ms")).where(
+                lease.c.mapping == mapping
+            )
         ).one_or_none()
     if row is None:
         return None
@@ -126,7 +128,9 @@ def pass_fence(ledger: Ledger, session: TargetSession, lease: Lease) -> Steering
     """
     table, run = ledger.tables.lease, ledger.tables.run
     found = session.execute(
-        sa.select(table.c.wanted_epoch, table.c.pause_reason, table.c.throttle_rows).where(table.c.mapping == lease.mapping)
+        sa.select(table.c.wanted_epoch, table.c.pause_reason, table.c.throttle_rows).where(
+            table.c.mapping == lease.mapping
+        )
     )
     if not found or found[0][0] != lease.epoch:
         raise fenced(lease)

@@ -52,7 +52,9 @@ def read_events(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The events of a run, oldest first."""
     table = ledger.tables.event
     with ledger.reading() as connection:
-        rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(table.c.event_no)).mappings().all()
+        rows = (
+            connection.execute(sa.select(table).where(table.c.run == run).order_by(table.c.event_no)).mappings().all()
+        )
     return [{**row, "detail": json.loads(row["detail"])} for row in rows]
 
 
@@ -141,7 +143,9 @@ def _check_undo(ledger: Ledger, run: str) -> Iterable[LogFinding]:
         for row in chunks:
             seen.setdefault((row.pass_no, row.range_no), []).append(row.sha256)
             if row.payload is not None and hashlib.sha256(row.payload).hexdigest() != row.sha256:
-                yield LogFinding(0, f"undo chunk {row.chunk_no} of batch {row.pass_no}/{row.range_no} of run {run} was changed")
+                yield LogFinding(
+                    0, f"undo chunk {row.chunk_no} of batch {row.pass_no}/{row.range_no} of run {run} was changed"
+                )
     for batch in sorted(named.keys() | seen.keys()):
         if named.get(batch, []) != seen.get(batch, []):
             yield LogFinding(0, f"undo of batch {batch[0]}/{batch[1]} of run {run} is not what the batch recorded")

@@ -105,7 +105,9 @@ def all_runs(ledger: Ledger, mapping: str | None = None) -> list[Run]:
 def _runs(ledger: Ledger, which: sa.ColumnElement[bool]) -> list[Run]:
     table = ledger.tables.run
     with ledger.reading() as connection:
-        rows = connection.execute(sa.select(table).where(which).order_by(table.c.created_ms, table.c.run)).mappings().all()
+        rows = (
+            connection.execute(sa.select(table).where(which).order_by(table.c.created_ms, table.c.run)).mappings().all()
+        )
     return [
         Run(
             row["run"],
@@ -163,7 +165,8 @@ def read_passes(ledger: Ledger, run: str) -> list[Pass]:
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(table.c.pass_no)).all()
     return [
-        Pass(row.run, row.pass_no, row.kind, row.started_ms, row.ended_ms, json.loads(row.lookups or "{}")) for row in rows
+        Pass(row.run, row.pass_no, row.kind, row.started_ms, row.ended_ms, json.loads(row.lookups or "{}"))
+        for row in rows
     ]
 
 
@@ -221,13 +224,17 @@ _SUMMED = ("rows_read", "rows_mapped", "rows_filtered", "rows_rejected", "rows_p
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one committed batch counted. `digests`: per target the text of its set digest; `undo`: SHA-256 of each undo chunk."""
+    """What one committed batch counted.
+
+    `digests`, `removed`: per target the set digest of rows mapped, and of rows taken back; `undo`: SHA-256 of each undo chunk.
+    """
 
     applied_seq: int
     pass_no: int
     range_no: int
     counts: Counts
     digests: dict[str, str]
+    removed: dict[str, str]
     undo: tuple[str, ...]
     took_ms: int
     applied_ms: int
@@ -246,13 +253,16 @@ def read_entries(ledger: Ledger, run: str, number: int | None = None, after_seq:
 
 def entry_from_row(row: sa.RowMapping) -> Entry:
     """An entry from a row of `migrate_applied`."""
-    counts = Counts(*(row[name] for name in _SUMMED), targets_from_text(row["targets"]))
+    read, mapped, filtered, rejected, pending, warnings = (int(row[name]) for name in _SUMMED)
+    counts = Counts(read, mapped, filtered, rejected, pending, warnings, targets_from_text(row["targets"]))
+    digests = json.loads(row["digests"])
     return Entry(
         row["applied_seq"],
         row["pass_no"],
         row["range_no"],
         counts,
-        json.loads(row["digests"]),
+        digests["added"],
+        digests["removed"],
         tuple(json.loads(row["undo"])),
         row["took_ms"],
         row["applied_ms"],

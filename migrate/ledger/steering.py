@@ -52,7 +52,9 @@ def throttle(ledger: Ledger, mapping: str, rows_per_second: int | None) -> None:
 def set_pause(ledger: Ledger, lease: Lease, reason: str) -> None:
     """Pause from inside: a limit is over. An operator's own reason stays."""
     table = ledger.tables.lease
-    unpaused = (table.c.mapping == lease.mapping) & (table.c.wanted_epoch == lease.epoch) & table.c.pause_reason.is_(None)
+    unpaused = (
+        (table.c.mapping == lease.mapping) & (table.c.wanted_epoch == lease.epoch) & table.c.pause_reason.is_(None)
+    )
     with ledger.writing() as connection:
         connection.execute(sa.update(table).where(unpaused).values(pause_reason=reason, paused_ms=ledger.clock))
 

@@ -52,23 +52,27 @@ class SqliteReader:
             found = self._connection.run(sql, parameters)
         return tuple(found[0]) if found else None
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, columns: tuple[str, ...] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """All rows of the range, sorted by `order`."""
         predicate, parameters = compiled(ORDERING.in_range(self._key_columns(key_range.columns), key_range))
-        yield from self._rows(self._shape.columns, Query(f"WHERE {predicate}", parameters), order, chunk_bytes)
+        yield from self._rows(self._chosen(columns), Query(f"WHERE {predicate}", parameters), order, chunk_bytes)
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys`, sorted by `order`."""
+    def pick(
+        self, by: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys`, sorted by `order`."""
         wanted = list(dict.fromkeys(stored for key in keys for stored in product(*map(spellings, key))))
-        schema = self._selection(self._shape.columns).schema
+        chosen = self._chosen(columns)
+        schema = self._selection(chosen).schema
         if not wanted:
             return schema.empty_table()
-        query = self._among(columns, wanted)
-        return pa.Table.from_batches(self._rows(self._shape.columns, query, order, _WHOLE), schema)
+        return pa.Table.from_batches(self._rows(chosen, self._among(by, wanted), order, _WHOLE), schema)
 
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and the anomaly."""
-        chosen = [self._shape.column(name) for name in columns]
+        chosen = self._chosen(columns)
         rows = self._rows(chosen, Query(""), (), _WHOLE)
         return pa.Table.from_batches(rows, self._selection(chosen).schema)
 
@@ -81,6 +85,9 @@ class SqliteReader:
     def close(self) -> None:
         """End the transaction and free the connection."""
         self._connection.close()
+
+    def _chosen(self, names: tuple[str, ...] | None) -> Sequence[Column]:
+        return self._shape.columns if names is None else [self._shape.column(name) for name in names]
 
     def _among(self, columns: tuple[str, ...], keys: list[tuple[Any, ...]]) -> Query:
         """The condition that `columns` equal one of `keys`, NULL being equal to NULL."""

@@ -116,7 +116,9 @@ class Claims:
     def of_unit(self, session: TargetSession, target: str, unit: Unit) -> list[Claim]:
         """The live claims of this unit on rows of `target`, kept ones too, in the order of their first writing."""
         undo = self._undo
-        token = unit_tokens(pa.table({str(number): pa.array([value]) for number, value in enumerate(unit.key)}))[0].as_py()
+        token = unit_tokens(pa.table({str(number): pa.array([value]) for number, value in enumerate(unit.key)}))[
+            0
+        ].as_py()
         rows = session.execute(
             sa.select(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no)
             .where(
@@ -144,7 +146,9 @@ class Claims:
         """All chunks of a target with their filters, in the order in which they changed it; the open transaction's own come last."""
         undo, applied = self._undo, self._applied
         of_batch = (
-            (applied.c.run == undo.c.run) & (applied.c.pass_no == undo.c.pass_no) & (applied.c.range_no == undo.c.range_no)
+            (applied.c.run == undo.c.run)
+            & (applied.c.pass_no == undo.c.pass_no)
+            & (applied.c.range_no == undo.c.range_no)
         )
         rows = session.execute(
             sa.select(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no, applied.c.applied_seq)
@@ -203,7 +207,11 @@ def _is_unit(subject: UndoSubject, records: pa.Table, unit: Unit) -> pa.ChunkedA
     mask = pc.equal(records["ordinal"], unit.ordinal)
     for name, value in zip(subject.unit_columns, unit.key, strict=True):
         column = records[f"unit_{name}"]
-        same = pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, pa.scalar(value, column.type)), False)  # noqa: FBT003
+        same = (
+            pc.is_null(column)
+            if value is None
+            else pc.fill_null(pc.equal(column, pa.scalar(value, column.type)), False)
+        )
         mask = pc.and_(mask, same)
     return mask
 

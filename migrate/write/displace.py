@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from migrate.checksum.vectorised import SetDigest, row_digests
+from migrate.checksum.set_digest import SetDigest
+from migrate.checksum.vectorised import row_digests
 from migrate.errors import ConstraintViolation
 from migrate.ledger.counts import Counts, TargetCounts
 from migrate.stores.port import ORDINAL, TargetSession
@@ -23,7 +24,7 @@ from migrate.write.undo import Op, UndoChunk, encode_undo
 from migrate.write.units import UNIT_ORDINAL, UNIT_POSITION, UNIT_RANGE, UNIT_ROWS, Units, half_digests, undo_subject
 
 
-class NotDisplaceable(Exception):  # noqa: N818 - an answer, not an error
+class NotDisplaceable(Exception):
     """A row of the unit cannot be taken back: rows that this run does not hold point at it."""
 
 
@@ -34,7 +35,7 @@ class TakenBack:
     waiting: list[tuple[Unit, dict[str, pa.Table]]] = field(default_factory=list)
     undo: list[UndoChunk] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
-    digests: dict[str, SetDigest] = field(default_factory=dict)
+    removed: dict[str, SetDigest] = field(default_factory=dict)
 
 
 _BACKWARDS = {Op.INSERT: Op.DELETE, Op.UPDATE: Op.RESTORE, Op.IDENTICAL: Op.RELEASE, Op.KEPT: Op.RELEASE}
@@ -44,7 +45,11 @@ class Displacer:
     """Takes units back through one session. `unit_types`: Arrow types of the unit key columns, in order."""
 
     def __init__(
-        self, session: TargetSession, targets: Sequence[WriteTarget], claims: Claims, unit_types: Mapping[str, pa.DataType]
+        self,
+        session: TargetSession,
+        targets: Sequence[WriteTarget],
+        claims: Claims,
+        unit_types: Mapping[str, pa.DataType],
     ) -> None:
         self._session = session
         self._targets = tuple(targets)
@@ -58,8 +63,8 @@ class Displacer:
         rows: dict[int, dict[str, pa.Table]] = {number: {} for number in range(len(everyone))}
         for target in reversed(self._targets):
             mine = [(number, claim) for number, unit in enumerate(everyone) for claim in self._of_unit(target, unit)]
-            for number in rows:
-                rows[number][target.name] = _no_rows(target)
+            for own in rows.values():
+                own[target.name] = _no_rows(target)
             if mine:
                 self._take_rows_back(target, mine, rows, result)
         moved = sum(unit.rows for unit in everyone)
@@ -123,8 +128,7 @@ class Displacer:
         result.undo += self._records(target, claims, stored)
         counted = [at for at in stored[ORDINAL].to_pylist() if claims[at].op is not Op.KEPT]
         digests = row_digests(stored, target.contract).take(pa.array(counted, pa.int64()))
-        nothing = SetDigest.from_row_digests(digests.slice(0, 0))
-        result.digests[target.name] = nothing - SetDigest.from_row_digests(digests)
+        result.removed[target.name] = SetDigest.from_row_digests(digests)
         result.counts = result.counts + Counts(targets={target.name: _backwards_counts(target, claims)})
 
     def _restore(self, target: WriteTarget, claims: list[Claim]) -> None:
@@ -155,7 +159,9 @@ class Displacer:
         columns["unit_range"] = pa.array([claim.unit.range_no for claim in claims], pa.int64())
         columns["position"] = pa.array([claim.unit.position for claim in claims], pa.int64())
         columns["unit_rows"] = pa.array([claim.unit.rows for claim in claims], pa.int64())
-        columns |= {f"key_{name}": column for name, column in _columns(_key_table(target, [c.target_key for c in claims]))}
+        columns |= {
+            f"key_{name}": column for name, column in _columns(_key_table(target, [c.target_key for c in claims]))
+        }
         columns["op"] = pa.array([int(op) for op in ops], pa.int8())
         columns["digest"] = self._digests_left(target, claims, ops)
         columns |= {f"before_{name}": stored[name].take(images) for name in target.shape.names}
@@ -169,13 +175,17 @@ class Displacer:
             stored = self._session.fetch(
                 target.shape, target.key, _key_table(target, [claims[at].target_key for at in restored]), lock=False
             )
-            for at, digest in zip(stored[ORDINAL].to_pylist(), half_digests(row_digests(stored, target.covered)).to_pylist(), strict=True):
+            for at, digest in zip(
+                stored[ORDINAL].to_pylist(), half_digests(row_digests(stored, target.covered)).to_pylist(), strict=True
+            ):
                 left[restored[at]] = digest
         return pa.array(left, pa.binary(16))
 
 
 def units_waiting(
-    waiting: Sequence[tuple[Unit, Mapping[str, pa.Table]]], unit_types: Mapping[str, pa.DataType], targets: Sequence[WriteTarget]
+    waiting: Sequence[tuple[Unit, Mapping[str, pa.Table]]],
+    unit_types: Mapping[str, pa.DataType],
+    targets: Sequence[WriteTarget],
 ) -> Units:
     """One `Units` value of single waiting units, in the order given."""
     names = tuple(unit_types)

@@ -58,7 +58,7 @@ def decode_pending(payload: bytes, unit_columns: tuple[str, ...]) -> tuple[Units
     tables = {row["name"]: _decode(row["content"]) for row in outer}
     table = tables.pop(UNITS)
     whys = table.select([UNIT, *WHY]).to_pylist()
-    aside = [Aside(why[UNIT], True, why["_target"], None, why["_rule"], why["_reason"]) for why in whys]  # noqa: FBT003
+    aside = [Aside(why[UNIT], True, why["_target"], None, why["_rule"], why["_reason"]) for why in whys]
     return Units(table.drop_columns(list(WHY)), tables, unit_columns), aside
 
 
@@ -76,7 +76,8 @@ def _stream(table: pa.Table, compression: str | None) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
 
 
 def _decode(content: bytes) -> pa.Table:

@@ -118,7 +118,9 @@ class RowWriter:
                 fate = next(aside for aside in written.aside if aside.unit == units[first].as_py())
                 written.aside.append(replace(fate, unit=units[again].as_py()))
         elif units[first] == units[again]:
-            self._set_aside(written, again, "KEY", f"two rows of one unit have the target key {self._key(written, again)}")
+            self._set_aside(
+                written, again, "KEY", f"two rows of one unit have the target key {self._key(written, again)}"
+            )
         else:
             reason = f"another source unit has the target key {self._key(written, again)}"
             self._set_aside(written, again, "CONFLICT", reason, pending=True)
@@ -144,7 +146,7 @@ class RowWriter:
     def _mark_identical(self, written: Written, stored: pa.Table, at: Positions) -> Positions:
         """Rows of `stored` that are not what is to be written."""
         same = pc.equal(row_digests(stored, self._target.contract), written.digests.take(pa.array(at)))
-        usable = pc.and_(pc.fill_null(same, False), pc.is_null(stored[ANOMALY]))  # noqa: FBT003 - pyarrow's own signature
+        usable = pc.and_(pc.fill_null(same, False), pc.is_null(stored[ANOMALY]))
         identical = np.asarray(pc.and_(usable, self._in_scope(stored)))
         written.ops[at[identical]] = Op.IDENTICAL
         return np.flatnonzero(~identical)
@@ -155,7 +157,11 @@ class RowWriter:
             return at
         key = self._target.key
         touched = self._claims.held(self._session, self._target.name, stored.select(key))
-        claimed = {row for row, held in touched.items() if held.claims and not self._is_older(written, stored, int(at[row]), row)}
+        claimed = {
+            row
+            for row, held in touched.items()
+            if held.claims and not self._is_older(written, stored, int(at[row]), row)
+        }
         same_key = np.asarray(
             pc.equal(
                 key_digests(stored, self._target.contract),
@@ -170,7 +176,9 @@ class RowWriter:
                 self._set_aside(written, position, "CONFLICT", reason, pending=True)
             elif not same_key[row]:
                 there = tuple(stored[name][row].as_py() for name in key)
-                reason = f"the target holds {self._key(written, position)} equal to its row {there!r} under its collation"
+                reason = (
+                    f"the target holds {self._key(written, position)} equal to its row {there!r} under its collation"
+                )
                 self._set_aside(written, position, "CONFLICT", reason)
             elif self._replaces(written, stored, position, row, in_scope=bool(in_scope[row])):
                 replaced.append(row)
@@ -189,7 +197,9 @@ class RowWriter:
         """Apply the mapping's `on_conflict` to one row that was there before the run."""
         target = self._target
         if stored[ANOMALY][row].as_py() is not None:
-            self._set_aside(written, position, "CONFLICT", f"the row there cannot be read: {stored[ANOMALY][row].as_py()}")
+            self._set_aside(
+                written, position, "CONFLICT", f"the row there cannot be read: {stored[ANOMALY][row].as_py()}"
+            )
         elif target.mode == "newer" and target.version_field is not None:
             ours = written.rows[target.version_field][position].as_py()
             theirs = stored[target.version_field][row].as_py()
@@ -268,13 +278,19 @@ class RowWriter:
             if len(left) and set(foreign_key.columns) <= set(self._target.fields):
                 orphans = self._orphans(written, left, foreign_key)
                 for position in orphans.tolist():
-                    self._set_aside(written, position, "PARENT", self._orphan_reason(written, position, foreign_key), pending=True)
+                    self._set_aside(
+                        written, position, "PARENT", self._orphan_reason(written, position, foreign_key), pending=True
+                    )
                 left = np.setdiff1d(left, orphans)
         return left
 
     def _orphans(self, written: Written, positions: Positions, foreign_key: ForeignKey) -> Positions:
         shape = self._parents[foreign_key.parent]
-        wanted = written.rows.select(foreign_key.columns).take(pa.array(positions)).rename_columns(list(foreign_key.parent_columns))
+        wanted = (
+            written.rows.select(foreign_key.columns)
+            .take(pa.array(positions))
+            .rename_columns(list(foreign_key.parent_columns))
+        )
         complete = np.ones(len(positions), dtype=np.bool_)
         for column in wanted.columns:
             complete &= np.asarray(pc.is_valid(column))
@@ -287,12 +303,23 @@ class RowWriter:
         missing = np.setdiff1d(np.arange(len(asked)), there)
         if foreign_key.parent == self._target.shape.name and len(missing):
             missing = missing[~self._among_themselves(written, positions, distinct.take(pa.array(missing)))]
-        return positions[asked[missing]]
+        orphans: Positions = positions[asked[missing]]
+        return orphans
 
     def _among_themselves(self, written: Written, positions: Positions, wanted: pa.Table) -> npt.NDArray[np.bool_]:
         """Which of `wanted` parents are among the rows that are being written."""
-        own = set(zip(*(column.to_pylist() for column in written.rows.select(wanted.column_names).take(pa.array(positions)).columns), strict=True))
-        return np.array([key in own for key in zip(*(column.to_pylist() for column in wanted.columns), strict=True)], dtype=np.bool_)
+        own = set(
+            zip(
+                *(
+                    column.to_pylist()
+                    for column in written.rows.select(wanted.column_names).take(pa.array(positions)).columns
+                ),
+                strict=True,
+            )
+        )
+        return np.array(
+            [key in own for key in zip(*(column.to_pylist() for column in wanted.columns), strict=True)], dtype=np.bool_
+        )
 
     def _orphan_reason(self, written: Written, position: int, foreign_key: ForeignKey) -> str:
         values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in foreign_key.columns)
@@ -302,12 +329,18 @@ class RowWriter:
         """Set aside rows whose value of another unique key is stored already; the positions that are left."""
         left = positions
         for unique in self._target.shape.unique_keys:
-            if unique.columns == self._target.key or not set(unique.columns) <= set(self._target.fields) or not len(left):
+            if (
+                unique.columns == self._target.key
+                or not set(unique.columns) <= set(self._target.fields)
+                or not len(left)
+            ):
                 continue
             taken = self._taken(written, left, unique)
             for position in taken.tolist():
                 values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in unique.columns)
-                self._set_aside(written, position, "CONFLICT", f"another row has {values} ({unique.name})", pending=True)
+                self._set_aside(
+                    written, position, "CONFLICT", f"another row has {values} ({unique.name})", pending=True
+                )
             left = np.setdiff1d(left, taken)
         return left
 
@@ -320,7 +353,8 @@ class RowWriter:
         found = self._session.fetch(
             self._target.shape, unique.columns, values.take(pa.array(asked)), lock=False, columns=self._target.key
         )
-        return positions[asked[np.unique(np.asarray(found[ORDINAL]))]]
+        taken: Positions = positions[asked[np.unique(np.asarray(found[ORDINAL]))]]
+        return taken
 
     def _update_by_halves(self, written: Written, positions: Positions) -> None:
         if len(positions) == 0:
@@ -333,7 +367,13 @@ class RowWriter:
             if len(positions) == 1:
                 pending = violation.kind in {"unique", "foreign_key"}
                 rule = {"unique": "CONFLICT", "foreign_key": "PARENT"}.get(violation.kind, "CONSTRAINT")
-                self._set_aside(written, int(positions[0]), rule, f"the target refuses the row: {violation.message}", pending=pending)
+                self._set_aside(
+                    written,
+                    int(positions[0]),
+                    rule,
+                    f"the target refuses the row: {violation.message}",
+                    pending=pending,
+                )
                 return
             middle = len(positions) // 2
             self._update_by_halves(written, positions[:middle])
@@ -359,5 +399,5 @@ def rows_in_scope(stored: pa.Table, scope_sql: str | None) -> pa.Array:
         return pa.array(np.ones(stored.num_rows, dtype=np.bool_))
     with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
         connection.register("stored", stored)
-        found = connection.sql(f"select coalesce(({scope_sql}), false) as inside from stored").to_arrow_table()  # noqa: S608 - compiled and allow-listed by migrate.mapping
+        found = connection.sql(f"select coalesce(({scope_sql}), false) as inside from stored").to_arrow_table()
         return found["inside"].combine_chunks()

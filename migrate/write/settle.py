@@ -29,7 +29,7 @@ from migrate.write.pending import decode_pending, encode_pending
 from migrate.write.rows import UNIT, Aside
 from migrate.write.target import WriteTarget
 from migrate.write.transaction import BatchTransaction
-from migrate.write.units import UNIT_ORDINAL, UNIT_POSITION, UNIT_RANGE, UNIT_ROWS, UnitWriter, Units
+from migrate.write.units import UNIT_ORDINAL, UNIT_POSITION, UNIT_RANGE, UNIT_ROWS, Units, UnitsWritten, UnitWriter
 
 PendingId = tuple[int, int, int]
 RawOf = Callable[[Sequence[Key]], Mapping[Key, str]]
@@ -84,7 +84,9 @@ class Settler:
         self._unit_columns = unit_columns
         self._raw_of = raw_of
 
-    def settle(self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool) -> Settled:
+    def settle(
+        self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool
+    ) -> Settled:
         """Settle the pending units of one ledger row; `final` rejects those whose parent is still missing."""
         units, _ = decode_pending(self._take(session, which), self._unit_columns)
         one = _One(self, transaction, session, units, final=final)
@@ -94,7 +96,10 @@ class Settler:
     def _take(self, session: TargetSession, which: PendingId) -> bytes:
         table = self._ledger.tables.pending
         mine = sa.and_(
-            table.c.run == self._run, table.c.pass_no == which[0], table.c.range_no == which[1], table.c.chunk_no == which[2]
+            table.c.run == self._run,
+            table.c.pass_no == which[0],
+            table.c.range_no == which[1],
+            table.c.chunk_no == which[2],
         )
         rows = session.execute(sa.select(table.c.payload).where(mine))
         session.execute(sa.delete(table).where(mine))
@@ -126,7 +131,7 @@ class _One:
         """Write all that has nothing in its way, then decide unit by unit."""
         self._count(Counts(pending=-self._units.source_rows(self._units.table[UNIT].to_pylist())))
         result = self._writer.write(self._session, self._units)
-        self._keep(result.counts, result.digests, result.undo)
+        self._keep(result)
         for waiting in self._single(result.aside):
             self._sort_in(waiting)
         last = max((waiting.order for waiting in self._queue), default=(0, 0, 0))
@@ -182,21 +187,25 @@ class _One:
         if holders:
             try:
                 taken = self._displacer.take_back(holders)
-            except NotDisplaceable as why:
-                waiting.why = Aside(0, False, waiting.why.target, None, "CONFLICT", str(why))  # noqa: FBT003
+            except NotDisplaceable as refusal:
+                waiting.why = Aside(0, False, waiting.why.target, None, "CONFLICT", str(refusal))
                 return None
-            self._keep(taken.counts, taken.digests, taken.undo)
+            self._count(taken.counts)
+            self._transaction.record.remove_digests(taken.removed)
+            self._transaction.add_undo(taken.undo)
             reason = f"the earlier source unit {waiting.unit.key!r} has a key of this one"
-            why_again = Aside(0, True, waiting.why.target, None, "CONFLICT", reason)  # noqa: FBT003
+            why_again = Aside(0, True, waiting.why.target, None, "CONFLICT", reason)
             displaced = [_Waiting((*unit.order, unit.ordinal), unit, rows, why_again) for unit, rows in taken.waiting]
         self._count(Counts(pending=-waiting.unit.rows))
-        result = self._writer.write(self._session, units_waiting([(waiting.unit, waiting.rows)], self._types, self._targets))
+        result = self._writer.write(
+            self._session, units_waiting([(waiting.unit, waiting.rows)], self._types, self._targets)
+        )
         if result.aside:
             why = result.aside[0]
             # Nothing of this run is in its way any more: a refusal for a key is final.
-            waiting.why = why if why.rule == "PARENT" else Aside(0, False, why.target, why.field, why.rule, why.reason)  # noqa: FBT003
+            waiting.why = why if why.rule == "PARENT" else Aside(0, False, why.target, why.field, why.rule, why.reason)
             return None
-        self._keep(result.counts, result.digests, result.undo)
+        self._keep(result)
         return displaced
 
     def _in_the_way(self, target: WriteTarget, waiting: _Waiting) -> list[tuple[str, Held, bool]]:
@@ -211,7 +220,7 @@ class _One:
                 continue
             stored = self._session.fetch(target.shape, unique, rows.select(unique), lock=True)
             held = self._claims.held(self._session, target.name, stored.select(target.key))
-            same = pc.fill_null(pc.equal(row_digests(stored, target.contract), digests.take(stored[ORDINAL])), False)  # noqa: FBT003
+            same = pc.fill_null(pc.equal(row_digests(stored, target.contract), digests.take(stored[ORDINAL])), False)
             for row, holding in held.items():
                 if holding.claims and not same[row].as_py():
                     ours = rows.slice(stored[ORDINAL][row].as_py(), 1)
@@ -224,7 +233,7 @@ class _One:
     def _reject(self, waiting: _Waiting, reason: str) -> None:
         self._count(Counts(pending=-waiting.unit.rows, rejected=waiting.unit.rows))
         why = waiting.why
-        self._rejected.append((waiting.unit, Aside(why.unit, False, why.target, why.field, why.rule, reason)))  # noqa: FBT003
+        self._rejected.append((waiting.unit, Aside(why.unit, False, why.target, why.field, why.rule, reason)))
 
     def _keep_rejects(self) -> None:
         if not self._rejected:
@@ -263,19 +272,24 @@ class _One:
     def _save(self, waiting: list[_Waiting]) -> list[PendingId]:
         ordered = sorted(waiting)
         units = units_waiting([(each.unit, each.rows) for each in ordered], self._types, self._targets)
-        aside = [Aside(number, True, each.why.target, None, each.why.rule, each.why.reason) for number, each in enumerate(ordered)]  # noqa: FBT003
+        aside = [
+            Aside(number, True, each.why.target, None, each.why.rule, each.why.reason)
+            for number, each in enumerate(ordered)
+        ]
         return self._transaction.add_pending(encode_pending(units, aside))
 
     def _count(self, counts: Counts) -> None:
         self._transaction.record.counts = self._transaction.record.counts + counts
 
-    def _keep(self, counts: Counts, digests: Mapping[str, object], undo: Sequence[object]) -> None:
-        self._count(counts)
-        self._transaction.record.add_digests(digests)  # type: ignore[arg-type]
-        self._transaction.add_undo(undo)  # type: ignore[arg-type]
+    def _keep(self, result: UnitsWritten) -> None:
+        self._count(result.counts)
+        self._transaction.record.add_digests(result.digests)
+        self._transaction.add_undo(result.undo)
 
 
-REJECT_SCHEMA = pa.schema([(name, pa.string()) for name in ("unit_key", "target", "field", "rule", "reason", "value", "raw")])
+REJECT_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("unit_key", "target", "field", "rule", "reason", "value", "raw")]
+)
 
 
 def unit_text(key: Key, ordinal: int) -> str:

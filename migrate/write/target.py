@@ -38,7 +38,9 @@ class WriteTarget:
         """Columns that are not written and that the database fills by itself: their content is known only after reading it back."""
         kinds = {"expression", "identity", "generated"}
         return tuple(
-            column.name for column in self.shape.columns if column.name not in self.fields and column.default_kind in kinds
+            column.name
+            for column in self.shape.columns
+            if column.name not in self.fields and column.default_kind in kinds
         )
 
     @property

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import sqlalchemy as sa
 
-from migrate.checksum.vectorised import SetDigest
+from migrate.checksum.set_digest import SetDigest
 from migrate.errors import ConstraintViolation, DataError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
@@ -58,25 +58,37 @@ class BatchRecord:
 
     counts: Counts = field(default_factory=Counts)
     digests: dict[str, SetDigest] = field(default_factory=dict)
+    removed: dict[str, SetDigest] = field(default_factory=dict)
     undo: list[str] = field(default_factory=list)
     pending_chunks: int = 0
     rejects: int = 0
     findings: int = 0
 
     def add_digests(self, digests: Mapping[str, SetDigest]) -> None:
-        """Add set digests per target."""
-        for name, digest in digests.items():
-            self.digests[name] = self.digests[name] + digest if name in self.digests else digest
+        """Add the set digests of rows that were mapped, per target."""
+        add_up(self.digests, digests)
+
+    def remove_digests(self, digests: Mapping[str, SetDigest]) -> None:
+        """Add the set digests of rows that were taken back, per target."""
+        add_up(self.removed, digests)
 
 
-class AlreadyApplied(Exception):  # noqa: N818 - not an error: the work is done
+def add_up(sums: dict[str, SetDigest], digests: Mapping[str, SetDigest]) -> None:
+    """Add set digests to those of the same name."""
+    for name, digest in digests.items():
+        sums[name] = sums.get(name, SetDigest()) + digest
+
+
+class AlreadyApplied(Exception):
     """The batch was committed by an earlier attempt."""
 
 
 class BatchTransaction:
     """One batch transaction through one session; the engine drives it step by step and ends it with `finish` or `abandon`."""
 
-    def __init__(self, ledger: Ledger, session: TargetSession, lease: Lease, batch: BatchId, tables: RecordTables) -> None:
+    def __init__(
+        self, ledger: Ledger, session: TargetSession, lease: Lease, batch: BatchId, tables: RecordTables
+    ) -> None:
         self._ledger = ledger
         self._session = session
         self._lease = lease
@@ -172,7 +184,10 @@ class BatchTransaction:
         self._session.rollback()
 
     def _applied_values(self, counts: Counts) -> dict[str, object]:
-        digests = {name: str(digest) for name, digest in sorted(self.record.digests.items())}
+        digests = {
+            kind: {name: str(digest) for name, digest in sorted(sums.items())}
+            for kind, sums in (("added", self.record.digests), ("removed", self.record.removed))
+        }
         return {
             **self._batch.values(),
             "epoch": self._lease.epoch,

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.checksum.vectorised import SetDigest, row_digests
+from migrate.checksum.set_digest import SetDigest
+from migrate.checksum.vectorised import row_digests
 from migrate.ledger.counts import Counts, TargetCounts
 from migrate.stores.port import ORDINAL, TargetSession
 from migrate.values import TableShape
@@ -113,7 +114,9 @@ class UnitWriter:
         pending = units.source_rows([unit for unit, why in aside.items() if why.pending])
         rejected = units.source_rows([unit for unit, why in aside.items() if not why.pending])
         everything = int(pc.sum(units.table[UNIT_ROWS]).as_py() or 0)
-        targets = {target.name: target_counts(written[target.name].ops, grouped=target.grouped) for target in self._targets}
+        targets = {
+            target.name: target_counts(written[target.name].ops, grouped=target.grouped) for target in self._targets
+        }
         return Counts(0, everything - pending - rejected, 0, rejected, pending, 0, targets)
 
     def _undo(self, session: TargetSession, target: WriteTarget, units: Units, written: Written) -> list[UndoChunk]:
