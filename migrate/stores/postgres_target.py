@@ -27,6 +27,10 @@ from migrate.values import TableShape
 LOCK_TIMEOUT: Final = "30s"
 """How long a statement of a session waits for a lock before it fails as TransientFault."""
 
+# A table that is being filled has no statistics: by itself the planner hashes the whole table to find a batch of keys
+# (measured: 424 ms instead of 130 ms for 20,000 keys of 500,000 rows).
+_SESSION_SETTINGS: Final = {"enable_hashjoin": "off", "random_page_cost": "1.1", "work_mem": "64MB"}
+
 _SEQUENCE_OF: Final = """
 SELECT coalesce(pg_get_serial_sequence(:relation, :column),
                 substring(pg_get_expr(d.adbin, d.adrelid) FROM $r$nextval\\('([^']+)'$r$)) AS sequence
@@ -74,7 +78,7 @@ class PostgresTarget:
             ConnectionLost: the server is not there (now).
             EnvironmentFault: it refuses user, password or database.
         """
-        connection = PostgresConnection(self.url, {"lock_timeout": self._lock_timeout})
+        connection = PostgresConnection(self.url, {**_SESSION_SETTINGS, "lock_timeout": self._lock_timeout})
         return PostgresSession(connection, self._relation_of)
 
     def engine(self) -> sa.Engine:
