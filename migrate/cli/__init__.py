@@ -13,8 +13,15 @@ import click
 
 from migrate import __version__
 from migrate.cli import failures
+from migrate.cli.doctor import doctor
+from migrate.cli.ledger import ledger
 from migrate.cli.options import Group, Session, first_screen
+from migrate.cli.plan import plan
+from migrate.cli.rejects import rejects
+from migrate.cli.run import run
 from migrate.cli.schema import schema
+from migrate.cli.status import status
+from migrate.cli.steer import pause, resume, throttle
 from migrate.errors import MigrateError
 
 
@@ -24,7 +31,7 @@ def cli() -> None:
     """Move an invoice system to a new database and prove that nothing was lost."""
 
 
-for _command in (schema,):
+for _command in (plan, run, status, pause, resume, throttle, rejects, schema, ledger, doctor):
     cli.add_command(_command)
 
 

@@ -21,13 +21,13 @@ DEFECT_EXIT: Final = 70
 """Exit code of an unexpected exception (EX_SOFTWARE of sysexits.h): nobody's input and nobody's database is to blame."""
 
 
-def report(error: MigrateError, screen: Screen) -> int:
-    """Show an error that was raised on purpose; its exit code."""
+def report(error: MigrateError, screen: Screen, *, with_json: bool = True) -> int:
+    """Show an error that was raised on purpose; its exit code. Without `with_json` stdout has its document already."""
     lines = [("error", error.message), ("where", error.where), ("next", error.next_step)]
     for number, (key, text) in enumerate(lines):
         if text:
             _show(screen, key, text, indent=number > 0)
-    if screen.settings.as_json:
+    if screen.settings.as_json and with_json:
         write_json({"error": as_json(error)})
     return error.exit_code
 

@@ -28,6 +28,28 @@ _SHARED: Final[tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]] =
 )  # fmt: skip
 
 
+_SOURCE: Final = click.option("--source", metavar="URL", help="Source database, instead of the mapping's.")
+_TARGET: Final = click.option("--target", metavar="URL", help="Target database, instead of the mapping's.")
+_LEDGER_SCHEMA: Final = click.option(
+    "--ledger-schema", metavar="NAME", help="Schema of the ledger's tables, where the database has schemas."
+)
+
+
+def in_target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the ledger is; the command gets them as `RunOptions` in `options`."""
+
+    @functools.wraps(function)
+    def wrapped(*given: Any, target: str | None, ledger_schema: str | None, **named: Any) -> Any:
+        from migrate.engine.options import RunOptions
+
+        return function(*given, options=RunOptions(target=target, ledger_schema=ledger_schema), **named)
+
+    command: Callable[..., Any] = wrapped
+    for option in (_LEDGER_SCHEMA, _TARGET):
+        command = option(command)
+    return command
+
+
 def source_and_target(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that replace what a mapping says about its databases; named as in `RunOptions`."""
     for option in (
@@ -70,6 +92,13 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
         """The names, as they were registered."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - Click's signature
+        """Each command with its whole sentence, which Click would cut off."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=1000)) for name, command in self.commands.items()]
+            )
 
 
 Group.group_class = Group

@@ -18,7 +18,7 @@ from migrate.units import count_text
 
 if TYPE_CHECKING:
     from migrate.engine.plan import Plan
-    from migrate.engine.sampling import Sample
+    from migrate.engine.samples import Sample
 
 LEVEL_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
@@ -33,7 +33,9 @@ LEVEL_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "dim"}
 @click.option("--graph", type=FILE, metavar="FILE", help="Write the mapping graph: .svg, .html or .mmd (mermaid).")
 @click.option("--ddl", is_flag=True, help="Print nothing but the DDL of the target tables that are missing.")
 @with_screen
-def plan(screen: Screen, mappings: tuple[Path, ...], *, sample: int, graph: Path | None, ddl: bool, **chosen: Any) -> int:
+def plan(
+    screen: Screen, mappings: tuple[Path, ...], *, sample: int, graph: Path | None, ddl: bool, **chosen: Any
+) -> int:
     """Show what a run would do, what stands in its way, and sample rows before and after."""
     from migrate.engine.options import RunOptions
 
@@ -43,10 +45,10 @@ def plan(screen: Screen, mappings: tuple[Path, ...], *, sample: int, graph: Path
 
 def _show_plans(screen: Screen, mappings: Sequence[Path], options: Any, sample: int, graph: Path | None) -> int:
     from migrate.engine.plan import plan_run
-    from migrate.engine.sampling import sample_rows
+    from migrate.engine.samples import sample as sample_of
 
     plans = plan_run(mappings, options)
-    samples = [sample_rows(each, sample) if sample and not each.refused else [] for each in plans]
+    samples = [sample_of(each, sample) if sample and not each.refused else [] for each in plans]
     if graph is not None:
         _write_graph(screen, plans, graph)
     screen.result(
@@ -97,7 +99,7 @@ def document(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
             }
             for each in plan.warnings
         ],
-        "samples": [{"outcome": each.outcome, "before": each.before, "after": each.after} for each in samples],
+        "samples": [{"outcome": each.outcome, "before": list(each.before), "after": each.after} for each in samples],
     }
 
 
@@ -155,9 +157,10 @@ def _add_finding(table: Table, screen: Screen, level: str, text: str, following:
 
 def sample_heading(sample: Sample, number: int, screen: Screen) -> Text:
     """`sample 1  mapped`."""
-    outcome = sample.outcome
-    style = "green" if outcome == "mapped" else "yellow" if outcome == "filtered" else "red"
-    return Text.assemble((screen.say("sample", number=number), "bold"), "  ", (outcome, style))
+    outcome, _, reason = sample.outcome.partition(": ")
+    style = {"mapped": "green", "filtered": "yellow"}.get(outcome, "red")
+    said = (screen.say(outcome), style)
+    return Text.assemble((screen.say("sample", number=number), "bold"), "  ", said, "  " if reason else "", reason)
 
 
 def side_by_side(sample: Sample, screen: Screen) -> RenderableType:
@@ -169,7 +172,7 @@ def side_by_side(sample: Sample, screen: Screen) -> RenderableType:
     for name, rows in sample.after.items():
         for row in rows:
             after += [Text(name, style="bold"), _values(row)]
-    table.add_row(_values(sample.before), Group(*after) if after else Text("–", style="dim"))
+    table.add_row(Group(*(_values(row) for row in sample.before)), Group(*after) if after else Text("–", style="dim"))
     return table
 
 

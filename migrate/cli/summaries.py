@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group, RenderableType
@@ -21,14 +21,6 @@ _ROWS: Final = ("read", "mapped", "filtered", "rejected", "pending", "warnings")
 _ALWAYS_SHOWN: Final = ("read", "mapped", "rejected")
 _TARGETS: Final = ("written", "updated", "identical", "kept", "deleted", "groups")
 _ALARMING: Final = {"rejected": "red", "pending": "yellow", "warnings": "yellow"}
-
-EXIT_CODES: Final = {"complete": 0, "paused": 5, "interrupted": 130, "failed": 3}
-"""The exit code of `run` for the state that its run is left in."""
-
-
-def exit_code(summaries: Iterable[RunSummary]) -> int:
-    """That of the first run that is not complete; 0 when all are."""
-    return next((EXIT_CODES.get(each.state, 4) for each in summaries if each.state != "complete"), 0)
 
 
 def summary(run: RunSummary, screen: Screen) -> RenderableType:

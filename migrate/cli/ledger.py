@@ -1,0 +1,111 @@
+"""`migrate ledger`: the log of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+
+from migrate.cli.options import FILE, Group, in_target, with_screen
+from migrate.cli.screen import Screen, add_rows
+from migrate.units import count_text, duration_text
+
+if TYPE_CHECKING:
+    from migrate.engine.options import RunOptions
+    from migrate.engine.steer import LedgerView
+
+
+@click.group(cls=Group)
+def ledger() -> None:
+    """Read and check the log of what was done."""
+
+
+@ledger.command(example="migrate ledger show mapping.yaml")
+@click.argument("mapping", type=FILE)
+@in_target
+@with_screen
+def show(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
+    """Show the newest run of a mapping: its batches in the order in which they changed the target, and its events."""
+    from migrate.engine.steer import ledger_show
+
+    view = ledger_show(mapping, options)
+    screen.result(_document(view), *_pictures(screen, view))
+    return 0
+
+
+@ledger.command(example="migrate ledger verify mapping.yaml")
+@click.argument("mapping", required=False, type=FILE)
+@in_target
+@with_screen
+def verify(screen: Screen, mapping: Path | None, *, options: RunOptions) -> int:
+    """Check the hash chain of a ledger and everything that it seals; exit 1 when something does not hold."""
+    from migrate.engine.steer import ledger_verify
+
+    verdict = ledger_verify(mapping, options)
+    holds = Text(
+        screen.say("chain_holds", seals=count_text(verdict.seals), entries=count_text(verdict.entries)), style="green"
+    )
+    lines = [
+        Text(f"{screen.say('seal')} {finding.seal_no}: {finding.what}", style="red") for finding in verdict.findings
+    ] or [holds]
+    if verdict.unsealed:
+        lines.append(Text(screen.say("unsealed", entries=count_text(verdict.unsealed)), style="dim"))
+    screen.result(asdict(verdict), *lines)
+    return 1 if verdict.findings else 0
+
+
+def _pictures(screen: Screen, view: LedgerView) -> Iterator[Any]:
+    run = view.run
+    yield Text.assemble((run.mapping, "bold"), "  ", screen.say(run.state), "  ", (run.run, "dim"))
+    yield Text()
+    batches = screen.table(
+        "seq", "pass", "range", "read", "mapped", "filtered", "rejected", "pending", "took", "when", numbers=range(9)
+    )
+    yield add_rows(
+        batches,
+        (
+            (
+                entry.applied_seq,
+                entry.pass_no,
+                # The last phase has entries of its own, which are no range of the source.
+                entry.range_no if entry.range_no >= 0 else "",
+                *(
+                    count_text(getattr(entry.counts, name))
+                    for name in ("read", "mapped", "filtered", "rejected", "pending")
+                ),
+                duration_text(entry.took_ms / 1000),
+                _moment(entry.applied_ms),
+            )
+            for entry in view.entries
+        ),
+    )
+    yield Text()
+    yield add_rows(
+        screen.table("when", "event", "detail"),
+        ((_moment(event["at_ms"]), event["kind"], _detail(event["detail"])) for event in view.events),
+    )
+
+
+def _document(view: LedgerView) -> dict[str, Any]:
+    run = view.run
+    return {
+        "mapping": run.mapping,
+        "run": run.run,
+        "state": run.state,
+        "fingerprint": run.fingerprint,
+        "batches": [asdict(entry) for entry in view.entries],
+        "events": list(view.events),
+    }
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in detail.items() if value is not None)
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,59 @@
+"""One signal asks to stop, a second ends the process, and the handlers of before come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from migrate.cli.signals import stop_on_signals
+from migrate.engine.stop import StopToken
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop(number: signal.Signals) -> None:
+    """Either signal sets the stop once and is announced; afterwards the handlers are those of before."""
+    before = signal.getsignal(number)
+    announced: list[str] = []
+    stop = StopToken()
+    with stop_on_signals(stop, lambda: announced.append("once")):
+        assert not stop.is_set
+        os.kill(os.getpid(), number)
+        assert stop.wait(10)
+    assert (announced, signal.getsignal(number)) == (["once"], before)
+
+
+def test_without_a_signal_nothing_is_asked() -> None:
+    """The block ends by itself and the stop stays unset."""
+    stop = StopToken()
+    with stop_on_signals(stop):
+        pass
+    assert not stop.is_set
+
+
+STUBBORN = """
+import os, signal, sys
+from migrate.cli.signals import stop_on_signals
+from migrate.engine.stop import StopToken
+
+sys.stdout.write("kept")
+with stop_on_signals(StopToken(), lambda: None):
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        signal.pause()
+"""
+
+
+def test_the_second_signal_ends_the_process() -> None:
+    """A process that does not stop by itself is gone at the second signal, exit 130, with its output written."""
+    done = subprocess.run(
+        [sys.executable, "-c", STUBBORN], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "kept", "")
