@@ -3,6 +3,7 @@
 Pure apart from reading the files it is given: no database is opened here, no clock and no environment is looked at.
 """
 
+from migrate.mapping.checking import check_mapping
 from migrate.mapping.compile import compile_mapping
 from migrate.mapping.findings import Finding, MappingErrors
 from migrate.mapping.lookups import check_lookup, load_file_lookup, lookup_path, lookup_tables_needed
@@ -22,6 +23,7 @@ __all__ = [
     "ProgramTarget",
     "Transformer",
     "check_lookup",
+    "check_mapping",
     "compile_mapping",
     "load_file_lookup",
     "lookup_path",

@@ -19,9 +19,10 @@ _MONEY = f"{_SIGN} ?{_CURRENCY} ?{_SIGN}{_NUMBER} ?[元圆]?"
 _BRACKETED = f"[(]{_CURRENCY} ?{_NUMBER} ?[元圆]?[)]"
 
 MACROS: tuple[str, ...] = (
-    # x[1] and x[-1] are cheaper than trimming every value; '' is contained in everything and so goes the long way.
-    f"CREATE MACRO _strip(x) AS CASE WHEN contains({literal(_SPACES)}, x[1]) OR contains({literal(_SPACES)}, x[-1])"
-    f" THEN trim(x, {literal(_SPACES)}) ELSE x END",
+    # Looking at both ends is cheaper than trimming every value, and a comparison cheaper than taking the first character out.
+    # '' is contained in everything and so goes the long way.
+    f"CREATE MACRO _strip(x) AS CASE WHEN CASE WHEN x >= '!' AND x < chr(127) THEN false ELSE contains({literal(_SPACES)}, x[1]) END"
+    f" OR contains({literal(_SPACES)}, x[-1]) THEN trim(x, {literal(_SPACES)}) ELSE x END",
     "CREATE MACRO _blank(x) AS _strip(x) = ''",
     "CREATE MACRO _trim(x) AS nullif(_strip(x), '')",
     f"CREATE MACRO _narrow(x) AS CASE WHEN strlen(x) = length(x) THEN x ELSE translate(x, {literal(_WIDE)}, {literal(_NARROW)}) END",

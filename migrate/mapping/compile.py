@@ -70,7 +70,7 @@ class Compilation:
         """The compiled program, or None when there are findings."""
         mapping = self.mapping
         where_sql = self._where()
-        key = self._source_columns("source.key", mapping.source.key or self.source.primary_key)
+        key = self._source_columns("source.key", mapping.source.key or _natural_key(self.source))
         unit_columns, group_sets = self._units(key)
         levels = [self._level(columns) for columns in self._level_columns()]
         if self.findings:
@@ -113,16 +113,19 @@ class Compilation:
 
     def _expression(self, path: str, text: str, compiler: Compiler) -> Compiled | None:
         """A condition; None when it is wrong."""
+        compiled = self._compiled(path, text, compiler)
+        if compiled is not None and compiled.kind not in ("boolean", "null"):
+            self.add(path, f"expected a condition, found {compiled.kind}")
+            return None
+        return compiled
+
+    def _compiled(self, path: str, text: str, compiler: Compiler) -> Compiled | None:
         try:
-            compiled = compiler.compile(parse_expression(text))
+            return compiler.compile(parse_expression(text))
         except ExpressionError as error:
             for message, suggestion in error.problems:
                 self.add(path, message, suggestion)
             return None
-        if compiled.kind not in ("boolean", "null"):
-            self.add(path, f"expected a condition, found {compiled.kind}")
-            return None
-        return compiled
 
     def _oracle(self) -> Oracle:
         return Oracle(self._connection, {name: kind for name, (_, kind) in self._columns.items()})
@@ -171,7 +174,8 @@ class Compilation:
         aggregation = Aggregation() if group else None
         compiler = Compiler(oracle, self._columns, what="source column", timezone=self.mapping.source.timezone, aggregation=aggregation)
         stages = Stages(f"SELECT * FROM {quoted(CHUNK)}")
-        fields = FieldCompiler(stages, compiler, oracle, self._lookups, timezone=self.mapping.source.timezone)
+        types = {column.name: column.type for column in self.source.columns}
+        fields = FieldCompiler(stages, compiler, oracle, self._lookups, types, timezone=self.mapping.source.timezone)
         plans = []
         for index, target in enumerate(self.mapping.targets):
             if target.one_row_per == group and target.table in self.targets:
@@ -190,7 +194,7 @@ class Compilation:
         compiled = {}
         for name, spec in target.fields.items():
             path = f"targets[{index}].fields.{name}"
-            column = _column(shape, name)
+            column = find_column(shape, name)
             if column is None:
                 self.add(path, f"table {target.table} has no column `{name}`", nearest(name, shape.names))
                 continue
@@ -198,12 +202,15 @@ class Compilation:
             try:
                 compiled[column.name] = fields.compile(column.name, spec, column, aggregates=aggregation is not None)
             except FieldError as error:
-                self.add(f"{path}.{error.part}" if error.part else path, error.message, error.suggestion)
+                for message, suggestion in error.problems:
+                    self.add(f"{path}.{error.part}", message, suggestion)
                 continue
             if aggregation is not None:
                 plan.troubles += _row_part_troubles(column.name, aggregation, before)
         plan.fields = [compiled[name] for name in shape.names if name in compiled]
-        self._over_fields(index, target, plan)
+        if len(compiled) == len(target.fields):
+            # With a field missing, every expression over it would be one more mistake.
+            self._over_fields(index, target, plan)
         if aggregation is not None:
             plan.troubles += _constant_troubles(aggregation)
         return plan
@@ -220,6 +227,10 @@ class Compilation:
                 plan.checks.append(
                     CheckPlan("SCOPE", "reject", not_true(scope), f"lies outside of the scope {target.scope}", " || ', ' || ".join(shown) or None)
                 )
+        for number, total in enumerate(self.mapping.totals):
+            if total.target == target.table:
+                for name, text in total.by.items():
+                    self._compiled(f"totals[{number}].by.{name}", text, compiler)
         for number, check in enumerate(self.mapping.checks):
             if check.target == target.table:
                 path = f"checks[{number}].assert"
@@ -231,7 +242,7 @@ class Compilation:
 
     def _program_target(self, target: TargetTable) -> ProgramTarget:
         shape = self.targets[target.table]
-        names = {found.name for name in target.fields if (found := _column(shape, name)) is not None}
+        names = {found.name for name in target.fields if (found := find_column(shape, name)) is not None}
         columns = tuple(column for column in shape.columns if column.name in names)
         conflict = (
             Conflict("newer", _exact(shape, target.on_conflict.newer))
@@ -293,7 +304,8 @@ def _type_text(column: Column) -> str:
     return json.dumps({**facts, "nullable": column.nullable}, sort_keys=True)
 
 
-def _column(shape: TableShape, name: str) -> Column | None:
+def find_column(shape: TableShape, name: str) -> Column | None:
+    """The column of that name, without regard to case where that is unambiguous."""
     if name in shape.names:
         return shape.column(name)
     folded = [column for column in shape.columns if column.name.lower() == name.lower()]
@@ -301,7 +313,7 @@ def _column(shape: TableShape, name: str) -> Column | None:
 
 
 def _exact(shape: TableShape, name: str) -> str:
-    found = _column(shape, name)
+    found = find_column(shape, name)
     if found is None:
         raise InputError(f"Table {shape.name} has no column {name}.")
     return found.name
@@ -322,6 +334,13 @@ def _lookup_columns(mapping: Mapping, name: str, spec: Lookup, shapes: Shapes) -
         return dict.fromkeys((*spec.key, *takes), "VARCHAR")
     shape = shapes.get(name)
     return None if shape is None else {column.name: column.type.duckdb for column in shape.columns}
+
+
+def _natural_key(source: TableShape) -> tuple[str, ...]:
+    """The primary key, or else the number of the row where rows have one."""
+    if source.primary_key or not source.positional:
+        return source.primary_key
+    return next((key.columns for key in source.unique_keys), ())
 
 
 def _unique(source: TableShape, columns: tuple[str, ...]) -> bool:

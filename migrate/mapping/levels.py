@@ -86,7 +86,8 @@ def _rejects(relation: str, plans: Sequence[TargetPlan]) -> str:
         troubles = target.all_troubles()
         flag = quoted(f"_:bad {target.index}")
         flags.append(f"coalesce({_any(trouble.when for _, trouble in troubles)}, false) AS {flag}")
-        parts += [_trouble(len(parts), target, name, trouble) for name, trouble in troubles]
+        for name in dict.fromkeys(name for name, _ in troubles):
+            parts.append(_field(len(parts), target, name, [trouble for owner, trouble in troubles if owner == name]))
         parts += [_check(len(parts), target, check, f"NOT {flag} AND ") for check in target.checks if check.level == "reject"]
     return _union(relation, flags, parts, "_unit, target, field, rule, reason, value")
 
@@ -108,26 +109,41 @@ def _union(relation: str, flags: list[str], parts: list[str], columns: str) -> s
     )
 
 
-def _trouble(number: int, target: TargetPlan, name: str | None, trouble: Trouble) -> str:
-    value = trouble.shown or "NULL::VARCHAR"
-    rule = _choice((fault.condition, literal(fault.rule)) for fault in trouble.faults)
-    reason = _choice((fault.condition, literal(fault.reason)) for fault in trouble.faults)
-    shown = f"{literal(chr(39))} || {_short(value)} || {literal(chr(39) + ' ')}" if trouble.shown else "''"
+def _field(number: int, target: TargetPlan, name: str | None, troubles: Sequence[Trouble]) -> str:
+    """The first trouble of a field that a row has: the later ones follow from it."""
     label = literal(f"{name}: " if name else "")
-    return _part(number, target, name, rule, f"{label} || {shown} || {reason}", value, trouble.when, "")
+    rules, reasons, values = [], [], []
+    for trouble in troubles:
+        value = trouble.shown or "NULL::VARCHAR"
+        shown = f"{literal(chr(39))} || {_short(value)} || {literal(chr(39) + ' ')}" if trouble.shown else "''"
+        rules.append((trouble.when, _choice((fault.condition, literal(fault.rule)) for fault in trouble.faults)))
+        reason = _choice((fault.condition, literal(fault.reason)) for fault in trouble.faults)
+        reasons.append((trouble.when, f"{label} || coalesce({shown}, 'NULL ') || {reason}"))
+        values.append((trouble.when, value))
+    return _part(number, target, name, _Row(_choice(rules), _choice(reasons), _choice(values)), _any(each.when for each in troubles))
 
 
 def _check(number: int, target: TargetPlan, check: CheckPlan, guard: str) -> str:
     value = check.shown or "NULL::VARCHAR"
     reason = f"{literal(check.id + ': ')} || coalesce({_short(value)} || ' ', '') || {literal(check.reason)}"
-    return _part(number, target, None, literal(check.id), reason, value, f"{guard}{check.fails}", check.level)
+    return _part(number, target, None, _Row(literal(check.id), reason, value, check.level), f"{guard}{check.fails}")
 
 
-def _part(number: int, target: TargetPlan, name: str | None, rule: str, reason: str, value: str, when: str, level: str) -> str:  # noqa: PLR0913, PLR0917 - the columns of one SELECT
+@dataclass(frozen=True)
+class _Row:
+    """SQL of what is said about a row."""
+
+    rule: str
+    reason: str
+    value: str
+    level: str = ""
+
+
+def _part(number: int, target: TargetPlan, name: str | None, row: _Row, when: str) -> str:
     field_sql = literal(name) if name else "NULL::VARCHAR"
     return (
         f"SELECT {quoted(UNIT)} AS _unit, {quoted(ROW)} AS n, {number} AS k, {literal(target.table)} AS target, {field_sql} AS field, "
-        f"{rule} AS rule, {reason} AS reason, {value} AS value, {literal(level)} AS level FROM s WHERE ({when})"
+        f"{row.rule} AS rule, {row.reason} AS reason, {row.value} AS value, {literal(row.level)} AS level FROM s WHERE ({when})"
     )
 
 

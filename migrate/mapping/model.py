@@ -27,7 +27,7 @@ _COUNT = re.compile(r"[0-9]+")
 
 
 def _wrong(kind: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, "{message}", {"message": message})
 
 
 def _as_list(value: Any) -> Any:

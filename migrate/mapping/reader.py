@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
 from migrate.errors import InputError
 from migrate.mapping.findings import Finding, MappingErrors, nearest
@@ -150,7 +150,7 @@ class _Document:
             return [self._value(item, (*loc, index), (*above, node)) for index, item in enumerate(node.value)]
         return self._mapping(node, loc, above)
 
-    def _mapping(self, node: MappingNode, loc: Loc, above: tuple[Node, ...]) -> dict[str, Any]:
+    def _mapping(self, node: Node, loc: Loc, above: tuple[Node, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -205,10 +205,7 @@ def _finding(detail: ErrorDetails, document: _Document) -> Finding:
     loc = _real_loc(detail["loc"], document)
     kind = detail["type"]
     message, suggestion = _words(kind, detail, loc)
-    if kind == "missing":
-        line = document.line(loc[:-1])
-    else:
-        line = document.line(loc)
+    line = document.line(loc[:-1] if kind == "missing" else loc)
     return Finding(str(document.path), line, render_path(loc), message, suggestion)
 
 
@@ -239,7 +236,7 @@ def _words(kind: str, detail: ErrorDetails, loc: Loc) -> tuple[str, str | None]:
     if kind == "too_short":
         return "must not be empty", None
     if kind == "string_pattern_mismatch":
-        return "expected a name of letters, digits, `_` and `-` that begins with a letter, " f"found {_shown(given)}", None
+        return f"expected a name of letters, digits, `_` and `-` that begins with a letter, found {_shown(given)}", None
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, found {_shown(given)}", None
     return detail["msg"], None

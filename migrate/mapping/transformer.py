@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,7 +70,7 @@ class Transformer:
         for lookup in program.lookups:
             self._connection.register(lookup_name(lookup.name), lookups[lookup.name].select(list(lookup.columns)))
 
-    def __enter__(self) -> Transformer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -163,8 +163,7 @@ class Transformer:
         if rows.num_rows:
             parts += [self._query(level.rejects, rows).cast(REJECT_SCHEMA) for level in self._program.levels]
         rejects = pa.concat_tables(parts).combine_chunks()
-        order = pc.sort_indices(rejects[UNIT]) if len(parts) > 1 else None
-        return rejects if order is None else rejects.take(order)
+        return _by_unit(rejects)
 
     def _read_rejects(self, bad: _Bad) -> pa.Table:
         reasons = bad.anomalies
@@ -188,7 +187,7 @@ class Transformer:
             if len(units):
                 rows = numbered.filter(pc.is_in(numbered[UNIT], value_set=units))
                 parts.append(self._query(level.findings, rows).cast(FINDING_SCHEMA))
-        return pa.concat_tables(parts).combine_chunks().sort_by(UNIT) if len(parts) > 1 else parts[0]
+        return _by_unit(pa.concat_tables(parts).combine_chunks())
 
     def _raw(self, numbered: pa.Table, bad: _Bad) -> pa.Table:
         parts = []
@@ -205,10 +204,7 @@ class Transformer:
         table = self._query(sql, rows)
         if not self._program.grouped and table.num_rows != rows.num_rows:
             raise InputError("A lookup gave several rows for one key.", next_step="Make the lookup's keys unique.")
-        units = _flat(table[UNIT]).to_numpy(zero_copy_only=False)
-        if len(units) > 1 and bool((np.diff(units) < 0).any()):
-            table = table.sort_by(UNIT)
-        return table
+        return _by_unit(table)
 
     def _query(self, sql: str, rows: pa.Table) -> pa.Table:
         self._connection.register(CHUNK, rows)
@@ -261,6 +257,14 @@ def _grouped_units(numbered: pa.Table, unit: pa.Array, columns: tuple[str, ...])
     parts = [pa.array(found.astype(np.int64)), pa.array(rows.astype(np.int64)), *(firsts[name] for name in columns)]
     units = pa.table(parts, names=[UNIT, ROWS, *columns])
     return units.append_column(ORDINAL, pa.array(np.zeros(len(found), dtype=np.int64)))
+
+
+def _by_unit(table: pa.Table) -> pa.Table:
+    """Sorted by unit; rows of one unit keep their order."""
+    units = _flat(table[UNIT]).to_numpy(zero_copy_only=False)
+    if len(units) < 2 or not bool((np.diff(units) < 0).any()):  # noqa: PLR2004 - one row is sorted
+        return table
+    return table.take(pa.array(np.argsort(units, kind="stable")))
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -20,6 +20,7 @@ from migrate.mapping.findings import nearest
 from migrate.mapping.formats import FormatError
 from migrate.mapping.functions import FUNCTIONS, REFUSED, Function, raising
 from migrate.mapping.types import TypeTextError, parse_type
+from migrate.values import LogicalType
 
 _NUMBERS = ("integer", "decimal", "float")
 _TIMES = ("date", "time", "timestamp", "instant")
@@ -185,11 +186,10 @@ class Compiler:
 
     def _cast(self, node: exp.Expression) -> Compiled:
         inner = self._render(node.this)
-        shown = node.args["to"].sql(dialect=Expressions)
+        target = cast_type(node)
         try:
-            target = parse_type(shown)
             conversion = convert(inner.sql, inner.type, target, timezone=self._timezone)
-        except (TypeTextError, NoConversion, FormatError) as error:
+        except (NoConversion, FormatError) as error:
             raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: {error}", None)]) from error
         exact = within(conversion.sql, target)
         if conversion.total and exact == conversion.sql:
@@ -351,6 +351,14 @@ class Compiler:
             raise ExpressionError([(f"`{shown}` mixes floating and exact numbers", None)])
         if isinstance(node, exp.IntDiv) and set(kinds) - {"integer", "null"}:
             raise ExpressionError([(f"`{shown}`: `//` divides whole numbers only", None)])
+
+
+def cast_type(node: exp.Expression) -> LogicalType:
+    """The type that a cast asks for; ExpressionError when it is none of ours."""
+    try:
+        return parse_type(node.args["to"].sql(dialect=Expressions))
+    except TypeTextError as error:
+        raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: {error}", None)]) from error
 
 
 class Oracle(TypeOracle):

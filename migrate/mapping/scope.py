@@ -1,0 +1,53 @@
+"""The scope of a target: comparisons of its columns with constants, joined by and / or / in.
+
+So narrow a language that every database and DuckDB agree on what it selects; it bounds what verify, backup and rollback look at.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from migrate.mapping.expressions import ExpressionError, Expressions, parse_expression
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
+
+
+def parse_scope(text: str) -> exp.Expression:
+    """The tree of a scope; ExpressionError when it says more than a scope may."""
+    tree = parse_expression(text).tree
+    problems = [(f"`{node.sql(dialect=Expressions)}` is not allowed in a scope", _HINT) for node in _foreign(tree)]
+    if problems:
+        raise ExpressionError(problems)
+    return tree
+
+
+_HINT = "a scope compares columns with constants: column = 'x' and column in ('a', 'b')"
+
+
+def _foreign(node: exp.Expression) -> list[exp.Expression]:
+    """Parts that do not belong into a scope."""
+    if isinstance(node, exp.Paren):
+        return _foreign(node.this)
+    if isinstance(node, (exp.And, exp.Or)):
+        return [*_foreign(node.left), *_foreign(node.right)]
+    if isinstance(node, _COMPARISONS):
+        sides = {_side(node.left), _side(node.right)}
+        return [] if sides == {"column", "constant"} else [node]
+    if isinstance(node, exp.In):
+        fine = _side(node.this) == "column" and all(_side(value) == "constant" for value in node.expressions)
+        return [] if fine else [node]
+    if isinstance(node, exp.Is):
+        return [] if _side(node.this) == "column" and isinstance(node.expression, exp.Null) else [node]
+    if isinstance(node, exp.Not) and isinstance(node.this, (exp.In, exp.Is)):
+        return _foreign(node.this)
+    return [node]
+
+
+def _side(node: exp.Expression) -> str:
+    if isinstance(node, exp.Column):
+        return "column"
+    if isinstance(node, exp.Cast):
+        return "constant" if isinstance(node.this, exp.Literal) else "other"
+    if isinstance(node, exp.Neg):
+        return _side(node.this)
+    return "constant" if isinstance(node, (exp.Literal, exp.Boolean)) else "other"
