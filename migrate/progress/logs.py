@@ -46,7 +46,7 @@ class JsonLines(logging.Formatter):
 
 
 class OnConsole(logging.Handler):
-    """Shows records on a console, above a live display if there is one."""
+    """Shows warnings and errors on a terminal, above a live display if there is one."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class OnConsole(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the record."""
-        style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}.get(record.levelname, "dim")
-        self._console.print(Text(self.format(record), style=style), soft_wrap=True)
+        style = "red" if record.levelno >= logging.ERROR else "yellow"
+        self._console.print(Text.assemble((f"{record.levelname.lower()}: ", style), record.getMessage()))
 
 
 def start_logging(console: Console, file: Path | None, log_format: LogFormat, level: str) -> None:

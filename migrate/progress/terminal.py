@@ -8,8 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -63,56 +65,74 @@ class LiveDisplay:
     def render(self) -> RenderableType:
         """The display as it should look now."""
         with self._lock:
-            now = self._clock()
+            now, width = self._clock(), self._console.width
+            rows = [(progress, figures(progress, now, self._say, width)) for progress in self._meter.mappings.values()]
             parts: list[RenderableType] = []
-            for progress in self._meter.mappings.values():
-                parts += block(progress, now, self._say, self._console.width)
+            for progress, figured in rows:
+                parts.append(_bar_line(progress, figured, now, self._say, _widths(rows, width)))
+                parts += [Padding(line, (0, 0, 0, 2)) for line in _lines_below(progress, now, self._say)]
             if self.remark is not None:
                 parts.append(Text(self.remark, style="bold yellow"))
         return Group(*parts)
 
 
-def block(progress: Progress, now: float, say: Say, width: int) -> list[RenderableType]:
-    """The lines of one mapping: bar and figures, counts, and the reason when it waits."""
-    lines: list[RenderableType] = [_bar_line(progress, now, say, width), _counts_line(progress, say)]
-    waiting = progress.waiting(now)
-    if waiting is not None:
-        lines.append(Text(f"  {say('waiting', reason=waiting)}", style="yellow"))
-    if progress.reason:
-        lines.append(Text(f"  {progress.reason}", style="yellow"))
-    return lines
-
-
-def _bar_line(progress: Progress, now: float, say: Say, width: int) -> RenderableType:
+def figures(progress: Progress, now: float, say: Say, width: int) -> tuple[str, str, str, str]:
+    """Share, rows, rate and time left as texts; blank where nobody knows."""
     share, rate, left = progress.share, progress.rate(now), progress.seconds_left(now)
+    rows = count_text(progress.counts.read)
+    if progress.expected is not None and width >= NARROW and progress.state == "running":
+        rows = f"{rows} / ~{count_text(progress.expected)}"
+    return (
+        "" if share is None else f"{share:.0%}",
+        f"{rows} {say('rows')}",
+        "" if rate is None else say("rate", rate=count_text(round(rate))),
+        "" if left is None else say("eta", eta=duration_text(left)),
+    )
+
+
+def _widths(rows: list[tuple[Progress, tuple[str, str, str, str]]], width: int) -> list[int]:
+    """Columns of the name and of each figure, so that the bars of all mappings stand in line."""
+    name = min(max(cell_len(progress.mapping) for progress, _ in rows), max(12, width // 4))
+    return [name, *(max(cell_len(figured[position]) for _, figured in rows) for position in range(4))]
+
+
+def _bar_line(
+    progress: Progress, figured: tuple[str, str, str, str], now: float, say: Say, widths: list[int]
+) -> RenderableType:
     line = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    line.add_column(no_wrap=True, max_width=max(12, width // 4))
+    line.add_column(no_wrap=True, width=widths[0])
     line.add_column(ratio=1, min_width=8)
-    for _ in range(4):
-        line.add_column(justify="right", no_wrap=True)
+    for width in widths[1:]:
+        line.add_column(justify="right", no_wrap=True, min_width=width)
+    share = progress.share
+    bar: RenderableType
     if progress.state == "running":
-        bar: RenderableType = ProgressBar(total=1.0, completed=share or 0.0, pulse=share is None, animation_time=now)
+        bar = ProgressBar(
+            total=1.0,
+            completed=share or 0.0,
+            pulse=share is None,
+            animation_time=now,
+            complete_style="cyan",
+            pulse_style="cyan",
+        )
     else:
         bar = Text(say(progress.state), style="green" if progress.state == "complete" else "yellow")
-    line.add_row(
-        Text(progress.mapping, style="bold"),
-        bar,
-        Text("" if share is None else f"{share:.0%}"),
-        Text(_rows(progress, say, narrow=width < NARROW)),
-        Text("" if rate is None else say("rate", rate=count_text(round(rate)))),
-        Text("" if left is None else say("eta", eta=duration_text(left))),
-    )
+    line.add_row(Text(progress.mapping, style="bold"), bar, *map(Text, figured))
     return line
 
 
-def _rows(progress: Progress, say: Say, *, narrow: bool) -> str:
-    read = count_text(progress.counts.read)
-    if progress.expected is None or narrow or progress.state != "running":
-        return f"{read} {say('rows')}"
-    return f"{read} / ~{count_text(progress.expected)} {say('rows')}"
+def _lines_below(progress: Progress, now: float, say: Say) -> list[Text]:
+    """The counts, and the reason when it waits or stopped."""
+    lines = [_counts(progress, say)]
+    waiting = progress.waiting(now)
+    if waiting is not None:
+        lines.append(Text(say("waiting", reason=waiting), style="yellow"))
+    if progress.reason:
+        lines.append(Text(progress.reason, style="yellow"))
+    return lines
 
 
-def _counts_line(progress: Progress, say: Say) -> Text:
+def _counts(progress: Progress, say: Say) -> Text:
     parts = []
     if progress.state == "running" and progress.phase != "batches":
         parts.append(Text(say(f"phase_{progress.phase}"), style="cyan"))
@@ -122,4 +142,4 @@ def _counts_line(progress: Progress, say: Say) -> Text:
         count = getattr(progress.counts, name)
         if count or name == "mapped":
             parts.append(Text(f"{say(name)} {count_text(count)}", style=_STYLES.get(name, "") if count else "dim"))
-    return Text("  ") + Text(" · ", style="dim").join(parts)
+    return Text(" · ", style="dim").join(parts)
