@@ -1,0 +1,61 @@
+"""Connections to MariaDB and MySQL with the session settings that reading and writing rely on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from migrate.stores.mariadb_errors import mariadb_faults
+from migrate.stores.urls import redacted
+
+LOCK_WAIT_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 15
+
+# NO_AUTO_VALUE_ON_ZERO: 0 in an AUTO_INCREMENT column is 0, and not the next number.
+_STRICT: Final = (
+    "STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO"
+)
+# Without strictness a read can still see 0000-00-00; a slow consumer must not lose its connection.
+_READ_SETTINGS: Final = "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600"
+_WRITE_SETTINGS: Final = (
+    f"SET SESSION time_zone = '+00:00', sql_mode = '{_STRICT}', net_write_timeout = 3600, "
+    f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, lock_wait_timeout = {LOCK_WAIT_SECONDS * 2}, "
+    "foreign_key_checks = 1, unique_checks = 1"
+)
+
+
+def reading_engine(url: sa.URL) -> sa.Engine:
+    """For consistent, read-only snapshots."""
+    return _engine(url, _READ_SETTINGS, isolation="REPEATABLE READ", local_infile=False)
+
+
+def writing_engine(url: sa.URL) -> sa.Engine:
+    """For strict writing under READ COMMITTED; gap locks of REPEATABLE READ deadlock."""
+    return _engine(url, _WRITE_SETTINGS, isolation="READ COMMITTED", local_infile=True)
+
+
+def connect(engine: sa.Engine) -> sa.Connection:
+    """A new connection.
+
+    Raises:
+        EnvironmentFault: the server cannot be reached, or refuses the user.
+    """
+    with mariadb_faults(redacted(engine.url)):
+        return engine.connect()
+
+
+def driver_connection(connection: sa.Connection) -> Any:
+    """pymysql's connection under one of SQLAlchemy's."""
+    return connection.connection.driver_connection
+
+
+def _engine(url: sa.URL, settings: str, *, isolation: Any, local_infile: bool) -> sa.Engine:
+    arguments = {
+        "charset": "utf8mb4",
+        "init_command": settings,
+        "local_infile": local_infile,
+        "connect_timeout": _CONNECT_SECONDS,
+    }
+    return sa.create_engine(url, poolclass=sa.NullPool, isolation_level=isolation, connect_args=arguments)
