@@ -1,0 +1,1 @@
+"""Property tests: rules that hold for any data."""
