@@ -104,7 +104,8 @@ def _document(view: LedgerView) -> dict[str, Any]:
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in detail.items() if value is not None)
+    shown = {**detail, **({"fingerprint": str(detail["fingerprint"])[:16]} if "fingerprint" in detail else {})}
+    return ", ".join(f"{name}: {value}" for name, value in shown.items() if value is not None)
 
 
 def _moment(milliseconds: int) -> str:

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen, cell
-from migrate.units import count_text
 
 if TYPE_CHECKING:
     from migrate.engine.plan import Plan
@@ -107,12 +106,7 @@ def picture(plan: Plan, samples: Sequence[Sample], screen: Screen) -> Renderable
     """The plan for people: heading, steps, findings, samples."""
     say = screen.say
     names = ", ".join(target.name for target in plan.targets)
-    rows = (
-        say("unknown_rows")
-        if plan.estimated_rows is None
-        else say("estimated_rows", rows=count_text(plan.estimated_rows))
-    )
-    title = Text.assemble((plan.name, "bold"), "  ", f"{plan.source.relation} → {names}", "  ", (rows, "dim"))
+    title = Text.assemble((plan.name, "bold"), "  ", f"{plan.source.relation} → {names}")
     parts: list[RenderableType] = [
         Text.assemble((say("fingerprint"), "dim"), " ", (plan.fingerprint[:16], "dim")),
         Text(),
@@ -166,8 +160,8 @@ def sample_heading(sample: Sample, number: int, screen: Screen) -> Text:
 def side_by_side(sample: Sample, screen: Screen) -> RenderableType:
     """The source row on the left, what becomes of it on the right; both fold within their half."""
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    table.add_column(screen.say("before"), ratio=1)
-    table.add_column(screen.say("after"), ratio=1)
+    table.add_column(screen.say("before"), ratio=4)
+    table.add_column(screen.say("after"), ratio=5)
     after: list[RenderableType] = []
     for name, rows in sample.after.items():
         for row in rows:

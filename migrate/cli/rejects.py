@@ -91,13 +91,36 @@ def _pictures(screen: Screen, found: list[Reject]) -> Iterator[console.Renderabl
     """One picture per unit: its key, every reason, and its source rows."""
     for reject in found:
         place = ".".join(part for part in (reject.target, reject.field) if part)
-        reason = Text.assemble((reject.rule, "bold red"), "  ", (place, "bold"), "  " if place else "", reject.reason)
+        reason = Text("  ").join(
+            part
+            for part in (
+                Text(reject.rule, style="bold red"),
+                Text(place, style="bold"),
+                Text(_reason(reject.rule, reject.reason)),
+            )
+            if part
+        )
         lines: list[console.RenderableType] = [Padding(reason, (0, 0, 0, 2))]
-        if reject.value is not None:
-            lines.append(Padding(Text.assemble((screen.say("value"), "dim"), " ", cell(reject.value)), (0, 0, 0, 4)))
+        if reject.value is not None and reject.value not in reject.reason:
+            lines.append(Padding(Text.assemble((screen.say("value"), "dim"), " ", cell(reject.value)), (0, 0, 0, 2)))
         if reject.raw is not None:
-            lines = [Text(reject.unit_key, style="bold"), *lines, *(_raw(row) for row in json.loads(reject.raw))]
+            lines = [_unit(reject.unit_key), *lines, *(_raw(row) for row in json.loads(reject.raw))]
         yield console.Group(*lines)
+
+
+def _unit(unit_key: str) -> Text:
+    """The key of a unit, in quotes where it is text, so that blanks can be seen."""
+    from migrate.stores.typed_keys import load_key
+
+    return Text(
+        ", ".join(repr(value) if isinstance(value, str) else cell(value).plain for value in load_key(unit_key)),
+        style="bold",
+    )
+
+
+def _reason(rule: str, reason: str) -> str:
+    # The rule stands before it already.
+    return reason.removeprefix(f"{rule}: ")
 
 
 def _raw(row: dict[str, Any]) -> console.RenderableType:

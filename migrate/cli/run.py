@@ -43,6 +43,8 @@ def run(screen: Screen, mappings: tuple[Path, ...], **chosen: Any) -> int:
         _show(screen, _stopped(mappings, options))
         return failures.report(stopped, screen, with_json=False)
     _show(screen, runs)
+    if any(each.counts.rejected for each in runs):
+        screen.note(say("rejects_hint", mapping=mappings[0] if len(mappings) == 1 else "MAPPING"))
     return 0
 
 

@@ -63,9 +63,13 @@ class Screen:
         """Show the result: the document with `--json`, else the renderables."""
         if self.settings.as_json:
             write_json(document)
+        elif self.out.is_terminal:
+            self.out.print(*renderables, sep="\n")
         else:
-            for renderable in renderables:
-                self.out.print(renderable)
+            # Padding to the width of the page is of no use in a file, and in the way of whoever compares it.
+            with self.out.capture() as captured:
+                self.out.print(*renderables, sep="\n")
+            self.text("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def text(self, text: str) -> None:
         """Put text on stdout unchanged, neither wrapped nor styled (DDL, files)."""

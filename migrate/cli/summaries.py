@@ -85,7 +85,7 @@ def _bar(run: RunSummary) -> RenderableType | None:
         return None
     line = Table.grid(padding=(0, 2, 0, 0))
     share = run.counts.read / run.rows_expected
-    line.add_row(ProgressBar(total=1.0, completed=share, width=40), Text(f"{share:.0%}"))
+    line.add_row(ProgressBar(total=1.0, completed=share, width=40, complete_style="cyan"), Text(f"{share:.0%}"))
     return line
 
 
