@@ -1,0 +1,1 @@
+"""Benchmarks: the yardsticks beside the toolkit, and their ratios."""
