@@ -44,7 +44,9 @@ class Contract:
         where = f"columns {', '.join(names) or '(none)'}; key {', '.join(self.key) or '(none)'}"
         if not names or len(set(names)) != len(names) or len(set(self.key)) != len(self.key):
             raise InputError(
-                "a contract needs at least one column, and each name once", where=where, next_step="list each column once"
+                "a contract needs at least one column, and each name once",
+                where=where,
+                next_step="list each column once",
             )
         if not set(self.key) <= set(names):
             raise InputError("a key column is not among the columns", where=where, next_step="add it to the columns")

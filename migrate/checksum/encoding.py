@@ -24,6 +24,8 @@ from migrate.values import LogicalType
 NULL: Final = b"N;"
 LONGEST_TEXT: Final = 65_536
 """Bytes of UTF-8 up to which a text is encoded itself; a longer one by its length and SHA-256."""
+INTEGER_BOUND: Final = Decimal(10**38)
+"""Integers have at most 38 digits, as in Arrow's widest decimal."""
 MOST_DIGITS: Final = 200_000
 """Zeros that an exponent may stand for; PostgreSQL's numeric, the widest known, ends at 147,455 digits in all."""
 
@@ -75,11 +77,12 @@ def _refuse(value: object, why: str) -> NotEncodable:
 
 
 def _integer(_logical: LogicalType, value: object) -> tuple[bytes, bytes]:
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _refuse(value, "not an integer")
-    return b"I", b"%d" % value
+    number = Decimal(value)
+    if not number.is_finite() or abs(number) >= INTEGER_BOUND or number != int(number):
+        raise _refuse(value, "not an integer of at most 38 digits")
+    return b"I", b"%d" % int(number)
 
 
 def _decimal(logical: LogicalType, value: object) -> tuple[bytes, bytes]:
@@ -219,7 +222,7 @@ def _canonical_json(value: object) -> str:
         return _decimal(LogicalType("decimal"), value)[1].decode()
     if isinstance(value, str):
         return _quoted(value)
-    return {None: "null", True: "true", False: "false"}[value]  # type: ignore[index]  # JSON holds nothing else
+    return json.dumps(value)
 
 
 def _quoted(text: str) -> str:

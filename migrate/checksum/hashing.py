@@ -1,0 +1,121 @@
+"""Hash functions over Arrow columns, in native code and without the interpreter's lock.
+
+The choice of the engine is docs/decisions/0002-digest-engine.md. Nothing here knows about rows or types.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import polars_hash as plh
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+
+# Arrow arrays with offsets, which pyarrow's kernels take; polars' own string views they do not.
+OFFSETS: Final = pl.CompatLevel.oldest()
+_HASHED: Final = plh.col("bytes")
+_SHA256_HEX: Final = _HASHED.chash.sha2_256()
+# XXH64 with seed 0: an open specification with published test vectors, so it is the same in every version and process.
+_XXH64: Final = _HASHED.nchash.xxhash64(seed=0)
+
+
+def sha256_hex(content: pa.Array) -> pa.Array:
+    """SHA-256 in lower-case hex (string) of each value of a binary or string column; null of null."""
+    return _hashed(_series(content), _SHA256_HEX).to_arrow(compat_level=OFFSETS).cast(pa.string())
+
+
+def sha256(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Mask | None]:
+    """SHA-256 of each text, as bytes of shape (n, 32), and which of them have none (None: all have one).
+
+    `texts` is a binary column. A null or a value that is not valid UTF-8 has no digest; its bytes are zero.
+    """
+    digests = _hashed(valid_utf8(texts), _SHA256_HEX)
+    unknown = _nulls(digests)
+    written = digests if unknown is None else digests.fill_null("0" * 64)
+    return _bytes_of_hex(written.to_arrow(compat_level=OFFSETS)).reshape(-1, 32), unknown
+
+
+def xxhash64(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], Mask | None]:
+    """XXH64 (seed 0) of each text of a binary column, 0 where it has none; otherwise as `sha256`."""
+    hashes = _hashed(valid_utf8(texts), _XXH64)
+    unknown = _nulls(hashes)
+    return (hashes if unknown is None else hashes.fill_null(0)).to_numpy(), unknown
+
+
+def _nulls(series: pl.Series) -> Mask | None:
+    return series.is_null().to_numpy() if series.null_count() else None
+
+
+def valid_utf8(content: pa.Array) -> pl.Series:
+    """The values as text; null where they are not valid UTF-8. Three times as fast as Arrow's full validation."""
+    return _series(content.cast(pa.large_binary())).cast(pl.String, strict=False)
+
+
+def invalid_utf8(content: pa.Array) -> Mask | None:
+    """Which values are null or not valid UTF-8 (None: none)."""
+    return _nulls(valid_utf8(content))
+
+
+def either(first: Mask | None, second: Mask | None) -> Mask | None:
+    """The rows of one mask or the other, where None is an empty mask."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first | second
+
+
+def decimal_texts(values: pa.Array) -> pa.Array:
+    """Plain notation with exactly the type's scale, `-0` as `0`; Arrow's own cast writes 1E-7 for small values."""
+    return _series(values).cast(pl.String).to_arrow(compat_level=OFFSETS).cast(pa.string())
+
+
+def _series(values: pa.Array) -> pl.Series:
+    series: Any = pl.from_arrow(values)
+    return series  # type: ignore[no-any-return]
+
+
+def _hashed(content: pl.Series, hash_function: Any) -> pl.Series:
+    return content.alias("bytes").to_frame().select(hash_function).to_series()
+
+
+def _hex_pairs() -> npt.NDArray[np.uint8]:
+    """The byte for each pair of hex digits read as a little-endian 16-bit number."""
+    table = np.zeros(65_536, np.uint8)
+    for byte in range(256):
+        table[int.from_bytes(b"%02x" % byte, "little")] = byte
+    return table
+
+
+_HEX_PAIRS: Final = _hex_pairs()
+
+
+def _bytes_of_hex(digests: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
+    if not len(digests):
+        return np.zeros(0, np.uint8)
+    _, offsets, data = digests.buffers()
+    first = np.frombuffer(offsets, np.int64)[digests.offset]
+    pairs = np.frombuffer(data, "<u2", count=32 * len(digests), offset=int(first))
+    return _HEX_PAIRS.take(pairs)
+
+
+def hex_texts(content: npt.NDArray[np.uint8], width: int) -> pa.Array:
+    """The bytes, `width` of them for each text, as lower-case hex in a string column."""
+    digits = _HEX_DIGITS.take(content)
+    length = 2 * width
+    offsets = np.arange(len(content) // width + 1, dtype=np.int32) * np.int32(length)
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+_HEX_DIGITS: Final = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), "<u2")
+
+
+def merge(pieces: list[Any]) -> pa.Array:
+    """For each row the pieces one after the other, nulls left out: one string column, computed in this thread."""
+    return pc.binary_join_element_wise(*pieces, _NOTHING, null_handling="skip")
+
+
+_NOTHING: Final = pa.scalar("")
