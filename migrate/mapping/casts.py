@@ -19,7 +19,7 @@ _FLOAT_PATTERN = NUMBER_PATTERN + "([eE][+-]?[0-9]+)?"
 _UUID_PATTERN = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
-class NoConversion(Exception):  # noqa: N818 - says that there is none; never leaves this package
+class NoConversion(Exception):
     """There is no exact conversion between these types; the message says what to do instead."""
 
 
@@ -103,7 +103,9 @@ def _text_to_decimal(sql: str, _: str, target: LogicalType) -> Conversion:
     if not target.exact_decimal:
         return _text_to_plain(sql, target)
     scale = target.scale or 0
-    fits = rf"[+-]?([0-9]+([.][0-9]{{0,{scale}}}0*)?|[.][0-9]{{1,{scale}}}0*)" if scale else "[+-]?([0-9]+([.]0*)?|[.]0+)"
+    fits = (
+        rf"[+-]?([0-9]+([.][0-9]{{0,{scale}}}0*)?|[.][0-9]{{1,{scale}}}0*)" if scale else "[+-]?([0-9]+([.]0*)?|[.]0+)"
+    )
     cast = f"TRY_CAST({sql} AS {target.duckdb})"
     exact = f"CASE WHEN {_same_text(cast, sql)} THEN {cast} WHEN regexp_full_match({sql}, '{fits}') THEN {cast} END"
     faults = (
@@ -121,7 +123,9 @@ def _text_to_plain(sql: str, target: LogicalType) -> Conversion:
     fraction = f"length(regexp_extract({sql}, '[.]([0-9]*?)0*$', 1))"
     conditions = [Fault(f"NOT regexp_full_match({sql}, '{NUMBER_PATTERN}')", "CAST", f"is not {_article(target)}")]
     if target.scale is not None:
-        conditions.append(Fault(f"{fraction} > {target.scale}", "SCALE", f"has more than {target.scale} fraction digits"))
+        conditions.append(
+            Fault(f"{fraction} > {target.scale}", "SCALE", f"has more than {target.scale} fraction digits")
+        )
     if target.precision is not None:
         room = target.precision - (target.scale or 0)
         conditions.append(Fault(f"{whole} > {room}", "RANGE", f"is out of range for {target}"))
@@ -218,7 +222,9 @@ def _from_text_time(sql: str, target: LogicalType, formats: tuple[str, ...], tim
     parts = [_read_one(sql, fmt, target, timezone) for fmt in chosen]
     exact = parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
     shown = " or ".join(chosen)
-    return Conversion(exact, total=False, faults=(Fault("true", "CAST", f"is not {_article(target)} in the format {shown}"),))
+    return Conversion(
+        exact, total=False, faults=(Fault("true", "CAST", f"is not {_article(target)} in the format {shown}"),)
+    )
 
 
 def _read_one(sql: str, fmt: str, target: LogicalType, timezone: str | None) -> str:

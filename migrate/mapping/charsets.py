@@ -7,11 +7,18 @@ from functools import cache
 
 _SURROGATES = range(0xD800, 0xE000)
 _UNICODE = frozenset({"utf-8", "utf8", "utf8mb4", "utf-16", "utf-32", "gb18030", "utf_8"})
-_ALIASES = {"utf8mb3": "utf8mb3", "ucs2": "utf8mb3", "latin1": "cp1252", "euckr": "euc_kr", "sjis": "shift_jis", "cp936": "gbk"}
+_ALIASES = {
+    "utf8mb3": "utf8mb3",
+    "ucs2": "utf8mb3",
+    "latin1": "cp1252",
+    "euckr": "euc_kr",
+    "sjis": "shift_jis",
+    "cp936": "gbk",
+}
 _BASIC_PLANE = 0x10000
 
 
-class UnknownCharset(Exception):  # noqa: N818 - says what it is
+class UnknownCharset(Exception):
     """Neither Unicode nor a codec that Python knows."""
 
 
@@ -28,7 +35,11 @@ def unfit_pattern(charset: str | None) -> str | None:
     except LookupError as error:
         raise UnknownCharset(f"charset {charset} is not known") from error
     ranges = _ranges(codec)
-    return "[^" + "".join(f"\\x{{{low:X}}}-\\x{{{high:X}}}" if high > low else f"\\x{{{low:X}}}" for low, high in ranges) + "]"
+    return (
+        "[^"
+        + "".join(f"\\x{{{low:X}}}-\\x{{{high:X}}}" if high > low else f"\\x{{{low:X}}}" for low, high in ranges)
+        + "]"
+    )
 
 
 def _ranges(codec: codecs.CodecInfo) -> list[tuple[int, int]]:
@@ -59,4 +70,6 @@ def byte_weight(charset: str | None) -> int | None:
     if charset is None or charset.lower() in ("utf-8", "utf8", "utf8mb4", "utf8mb3", "utf_8"):
         return None
     name = _ALIASES.get(charset.lower(), charset.lower())
-    return {"ascii": 1, "cp1252": 1, "iso8859-1": 1, "gbk": 2, "gb2312": 2, "big5": 2, "euc_kr": 2, "ucs2": 2}.get(name, 4)
+    return {"ascii": 1, "cp1252": 1, "iso8859-1": 1, "gbk": 2, "gb2312": 2, "big5": 2, "euc_kr": 2, "ucs2": 2}.get(
+        name, 4
+    )

@@ -34,7 +34,9 @@ def check_mapping(
             path = f"targets[{index}]"
             if shape is None:
                 hint = nearest(target.table, target_shapes) or "`migrate plan --ddl` proposes it"
-                found.append(finding(mapping, f"{path}.table", f"table `{target.table}` does not exist in the target", hint))
+                found.append(
+                    finding(mapping, f"{path}.table", f"table `{target.table}` does not exist in the target", hint)
+                )
             else:
                 found += _target(mapping, path, target, shape)
         found += _totals(mapping, target_shapes)
@@ -59,7 +61,12 @@ def _source(mapping: Mapping, shape: TableShape) -> Iterator[Finding]:
     if not key and not source.key and not shape.positional:
         yield finding(mapping, "source", "the source has no primary key", "name the columns that order it in `key`")
     complete = len(key) == len(source.key or key)
-    if key and complete and not any(set(each.columns) <= set(key) for each in shape.unique_keys) and source.files is None:
+    if (
+        key
+        and complete
+        and not any(set(each.columns) <= set(key) for each in shape.unique_keys)
+        and source.files is None
+    ):
         message = f"({', '.join(key)}) is not known to be unique: rows that share it are told apart by their content"
         yield finding(mapping, "source.key", message, None, "warning")
     changes = source.changes
@@ -78,7 +85,9 @@ def _lookups(mapping: Mapping, shapes: Map[str, TableShape]) -> Iterator[Finding
     for name, lookup in mapping.lookups.items():
         if lookup.file is not None:
             continue
-        kind, table = ("source_table", lookup.source_table) if lookup.source_table else ("target_table", lookup.target_table)
+        kind, table = (
+            ("source_table", lookup.source_table) if lookup.source_table else ("target_table", lookup.target_table)
+        )
         shape = shapes.get(name)
         if shape is None:
             yield finding(mapping, f"lookups.{name}.{kind}", f"table `{table}` does not exist")
@@ -94,9 +103,15 @@ def _target(mapping: Mapping, path: str, target: TargetTable, shape: TableShape)
     for column in shape.columns:
         if column.name in written and column.default_kind == "generated":
             field = next(name for name in target.fields if name.lower() == column.name.lower())
-            yield finding(mapping, f"{path}.fields.{field}", f"`{column.name}` is a generated column, which cannot be written")
+            yield finding(
+                mapping, f"{path}.fields.{field}", f"`{column.name}` is a generated column, which cannot be written"
+            )
         if column.name not in written and not column.nullable and column.default_kind == "null":
-            yield finding(mapping, f"{path}.fields", f"column `{column.name}` ({column.type}) is NOT NULL without a default, and no field writes it")
+            yield finding(
+                mapping,
+                f"{path}.fields",
+                f"column `{column.name}` ({column.type}) is NOT NULL without a default, and no field writes it",
+            )
     key = [found.name for name in target.key if (found := find_column(shape, name))]
     if len(key) == len(target.key) and not any(set(each.columns) == set(key) for each in shape.unique_keys):
         keys = "; ".join(f"({', '.join(each.columns)})" for each in shape.unique_keys)
@@ -119,7 +134,9 @@ def _newer(mapping: Mapping, path: str, target: TargetTable, shape: TableShape) 
         message = f"`{column.name}` is {column.type}: versions are compared as numbers or times"
         yield finding(mapping, f"{path}.on_conflict.newer", message)
     elif column is not None and column.nullable:
-        yield finding(mapping, f"{path}.on_conflict.newer", f"`{column.name}` may be NULL: then no row is newer", None, "warning")
+        yield finding(
+            mapping, f"{path}.on_conflict.newer", f"`{column.name}` may be NULL: then no row is newer", None, "warning"
+        )
 
 
 def _order(mapping: Mapping, path: str, target: TargetTable) -> Iterator[Finding]:

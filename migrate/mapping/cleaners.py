@@ -18,27 +18,59 @@ _CURRENCY = "([¥￥]|CNY|RMB)?"
 _MONEY = f"{_SIGN} ?{_CURRENCY} ?{_SIGN}{_NUMBER} ?[元圆]?"
 _BRACKETED = f"[(]{_CURRENCY} ?{_NUMBER} ?[元圆]?[)]"
 
+
+def _strip() -> str:
+    """Looking at both ends is cheaper than trimming every value, and a comparison cheaper than taking the first character out.
+
+    '' is contained in everything and so goes the long way.
+    """
+    spaces = literal(_SPACES)
+    first = f"CASE WHEN x >= '!' AND x < chr(127) THEN false ELSE contains({spaces}, x[1]) END"
+    return f"CASE WHEN {first} OR contains({spaces}, x[-1]) THEN trim(x, {spaces}) ELSE x END"
+
+
+def _narrow() -> str:
+    wide, narrow = literal(_WIDE), literal(_NARROW)
+    return f"CASE WHEN strlen(x) = length(x) THEN x ELSE translate(x, {wide}, {narrow}) END"
+
+
+def _money_slow() -> str:
+    plain = f"regexp_full_match(t, {literal(_MONEY)}) AND NOT regexp_matches(t, '[+-].*[+-]')"
+    return (
+        f"CASE WHEN {plain} THEN regexp_replace(t, '[^0-9.+-]', '', 'g')"
+        f" WHEN regexp_full_match(t, {literal(_BRACKETED)}) THEN '-' || regexp_replace(t, '[^0-9.]', '', 'g') END"
+    )
+
+
+def _money() -> str:
+    return (
+        "CASE WHEN CAST(TRY_CAST(x AS DECIMAL(18,2)) AS VARCHAR) = x THEN x ELSE _money_slow(x, _strip(_narrow(x))) END"
+    )
+
+
+def _digits_slow() -> str:
+    """An identifier from a spreadsheet: ="0110…", '0110…, 2511 2000-…, and the `.0` of a number while a float still held all digits."""
+    return (
+        "CASE WHEN regexp_full_match(t, '[0-9 -]*[0-9][0-9 -]*') THEN regexp_replace(t, '[ -]', '', 'g')"
+        " WHEN regexp_full_match(t, '[0-9]{1,15}[.]0+') THEN regexp_replace(t, '[.]0+$', '') END"
+    )
+
+
+def _digits() -> str:
+    return "CASE WHEN regexp_full_match(x, '[0-9]+') THEN x ELSE _digits_slow(_unwrap(_strip(_narrow(x)))) END"
+
+
 MACROS: tuple[str, ...] = (
-    # Looking at both ends is cheaper than trimming every value, and a comparison cheaper than taking the first character out.
-    # '' is contained in everything and so goes the long way.
-    f"CREATE MACRO _strip(x) AS CASE WHEN CASE WHEN x >= '!' AND x < chr(127) THEN false ELSE contains({literal(_SPACES)}, x[1]) END"
-    f" OR contains({literal(_SPACES)}, x[-1]) THEN trim(x, {literal(_SPACES)}) ELSE x END",
+    f"CREATE MACRO _strip(x) AS {_strip()}",
     "CREATE MACRO _blank(x) AS _strip(x) = ''",
     "CREATE MACRO _trim(x) AS nullif(_strip(x), '')",
-    f"CREATE MACRO _narrow(x) AS CASE WHEN strlen(x) = length(x) THEN x ELSE translate(x, {literal(_WIDE)}, {literal(_NARROW)}) END",
+    f"CREATE MACRO _narrow(x) AS {_narrow()}",
     "CREATE MACRO _halfwidth(x) AS CASE WHEN _blank(x) THEN NULL ELSE _narrow(x) END",
-    "CREATE MACRO _money_slow(x, t) AS CASE"
-    f" WHEN regexp_full_match(t, {literal(_MONEY)}) AND NOT regexp_matches(t, '[+-].*[+-]')"
-    " THEN regexp_replace(t, '[^0-9.+-]', '', 'g')"
-    f" WHEN regexp_full_match(t, {literal(_BRACKETED)}) THEN '-' || regexp_replace(t, '[^0-9.]', '', 'g') END",
-    "CREATE MACRO _money(x) AS CASE WHEN CAST(TRY_CAST(x AS DECIMAL(18,2)) AS VARCHAR) = x THEN x"
-    " ELSE _money_slow(x, _strip(_narrow(x))) END",
-    # An identifier from a spreadsheet: ="0110…", '0110…, 2511 2000-…, and a number's `.0` while a float still held all its digits.
-    "CREATE MACRO _digits_slow(t) AS CASE"
-    " WHEN regexp_full_match(t, '[0-9 -]*[0-9][0-9 -]*') THEN regexp_replace(t, '[ -]', '', 'g')"
-    " WHEN regexp_full_match(t, '[0-9]{1,15}[.]0+') THEN regexp_replace(t, '[.]0+$', '') END",
+    f"CREATE MACRO _money_slow(x, t) AS {_money_slow()}",
+    f"CREATE MACRO _money(x) AS {_money()}",
+    f"CREATE MACRO _digits_slow(t) AS {_digits_slow()}",
     "CREATE MACRO _unwrap(t) AS regexp_replace(t, '^(=\"(.*)\"|''(.*))$', '\\2\\3')",
-    "CREATE MACRO _digits(x) AS CASE WHEN regexp_full_match(x, '[0-9]+') THEN x ELSE _digits_slow(_unwrap(_strip(_narrow(x)))) END",
+    f"CREATE MACRO _digits(x) AS {_digits()}",
 )
 
 MAY_FAIL = frozenset({"money", "digits"})

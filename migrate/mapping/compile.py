@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping as Map
+from importlib.metadata import version
+from typing import Self
 
 import duckdb
 import pyarrow as pa
-import sqlglot
 
 from migrate.errors import InputError
 from migrate.mapping import cleaners
+from migrate.mapping.casts import text_form
+from migrate.mapping.compiled import Aggregation, Compiled
 from migrate.mapping.duck import connect, quoted, unquoted
 from migrate.mapping.expressions import ExpressionError, parse_expression
 from migrate.mapping.fields import FieldCompiler, FieldError, LookupType
 from migrate.mapping.findings import Finding, MappingErrors, nearest
+from migrate.mapping.groups import constant_troubles, group_sql, row_part_troubles, units_sql
 from migrate.mapping.levels import CheckPlan, TargetPlan, build_level, check_plan, not_true
 from migrate.mapping.model import Lookup, Mapping, Newer, TargetTable
+from migrate.mapping.names import Names
 from migrate.mapping.program import Conflict, Level, LookupKind, Program, ProgramLookup, ProgramTarget
-from migrate.mapping.stages import CHUNK, ROW, UNIT, Stages, Trouble
-from migrate.mapping.casts import Fault, text_form
-from migrate.mapping.typed import Aggregation, Compiled, Compiler, Names, Oracle
+from migrate.mapping.stages import CHUNK, Stages
+from migrate.mapping.typed import Compiler, Oracle
 from migrate.values import Column, LogicalType, TableShape
 
 Shapes = Map[str, TableShape]
@@ -51,10 +55,13 @@ class Compilation:
         self._connection = connect(cleaners.MACROS)
         self._columns = {column.name: (quoted(column.name), column.type.duckdb) for column in source.columns}
         self._names = Names(source.names, "source column")
-        self._lookups = {name: LookupType(spec, _lookup_columns(mapping, name, spec, lookups)) for name, spec in mapping.lookups.items()}
+        self._lookups = {
+            name: LookupType(spec, _lookup_columns(mapping, name, spec, lookups))
+            for name, spec in mapping.lookups.items()
+        }
         self._used: set[str] = set()
 
-    def __enter__(self) -> Compilation:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +99,7 @@ class Compilation:
             targets=program_targets,
             lookups=self._program_lookups(),
             where_sql=where_sql,
-            units_sql=_units_sql(unit_columns) if mapping.grouped else None,
+            units_sql=units_sql(unit_columns) if mapping.grouped else None,
             levels=tuple(level for level in levels if level is not None),
             definition_json=json.dumps(self._definition(source_columns, order), sort_keys=True, ensure_ascii=False),
         )
@@ -109,7 +116,9 @@ class Compilation:
         if not compiled.may_fail:
             return f"SELECT coalesce({compiled.sql}, false) AS keep, false AS failed FROM {quoted(CHUNK)}"
         tried = f"SELECT TRY({{'v': {compiled.sql}}}) AS t FROM {quoted(CHUNK)}"
-        return f"SELECT t IS NULL OR coalesce(struct_extract(t, 'v'), false) AS keep, t IS NULL AS failed FROM ({tried})"
+        return (
+            f"SELECT t IS NULL OR coalesce(struct_extract(t, 'v'), false) AS keep, t IS NULL AS failed FROM ({tried})"
+        )
 
     def _expression(self, path: str, text: str, compiler: Compiler) -> Compiled | None:
         """A condition; None when it is wrong."""
@@ -150,7 +159,9 @@ class Compilation:
         smallest = min(groups, key=len)
         for index, target in enumerate(self.mapping.targets):
             if target.one_row_per and not set(smallest) <= {self._soft(name) for name in target.one_row_per}:
-                self.add(f"targets[{index}].one_row_per", f"has to contain {', '.join(smallest)}, the unit of this mapping")
+                self.add(
+                    f"targets[{index}].one_row_per", f"has to contain {', '.join(smallest)}, the unit of this mapping"
+                )
         return smallest, groups
 
     def _soft(self, name: str) -> str:
@@ -172,7 +183,9 @@ class Compilation:
         """All targets with this grouping."""
         oracle = self._oracle()
         aggregation = Aggregation() if group else None
-        compiler = Compiler(oracle, self._columns, what="source column", timezone=self.mapping.source.timezone, aggregation=aggregation)
+        compiler = Compiler(
+            oracle, self._columns, what="source column", timezone=self.mapping.source.timezone, aggregation=aggregation
+        )
         stages = Stages(f"SELECT * FROM {quoted(CHUNK)}")
         types = {column.name: column.type for column in self.source.columns}
         fields = FieldCompiler(stages, compiler, oracle, self._lookups, types, timezone=self.mapping.source.timezone)
@@ -185,10 +198,12 @@ class Compilation:
             return None
         if group and aggregation is not None:
             columns = self._source_columns("targets", group)
-            stages.base = _group_sql(columns, aggregation)
+            stages.base = group_sql(columns, aggregation)
         return build_level(stages, plans)
 
-    def _target(self, index: int, target: TargetTable, fields: FieldCompiler, aggregation: Aggregation | None) -> TargetPlan:
+    def _target(
+        self, index: int, target: TargetTable, fields: FieldCompiler, aggregation: Aggregation | None
+    ) -> TargetPlan:
         shape = self.targets[target.table]
         plan = TargetPlan(index, target.table)
         compiled = {}
@@ -206,13 +221,13 @@ class Compilation:
                     self.add(f"{path}.{error.part}", message, suggestion)
                 continue
             if aggregation is not None:
-                plan.troubles += _row_part_troubles(column.name, aggregation, before)
+                plan.troubles += row_part_troubles(column.name, aggregation, before)
         plan.fields = [compiled[name] for name in shape.names if name in compiled]
         if len(compiled) == len(target.fields):
             # With a field missing, every expression over it would be one more mistake.
             self._over_fields(index, target, plan)
         if aggregation is not None:
-            plan.troubles += _constant_troubles(aggregation)
+            plan.troubles += constant_troubles(aggregation)
         return plan
 
     def _over_fields(self, index: int, target: TargetTable, plan: TargetPlan) -> None:
@@ -225,7 +240,13 @@ class Compilation:
             if scope is not None:
                 shown = [f"'{name} = ' || coalesce({text_form(*fields[name])}, 'NULL')" for name in scope.columns]
                 plan.checks.append(
-                    CheckPlan("SCOPE", "reject", not_true(scope), f"lies outside of the scope {target.scope}", " || ', ' || ".join(shown) or None)
+                    CheckPlan(
+                        "SCOPE",
+                        "reject",
+                        not_true(scope),
+                        f"lies outside of the scope {target.scope}",
+                        " || ', ' || ".join(shown) or None,
+                    )
                 )
         for number, total in enumerate(self.mapping.totals):
             if total.target == target.table:
@@ -267,14 +288,19 @@ class Compilation:
                 if spec.lookup is not None and spec.take is not None:
                     takes.setdefault(spec.lookup, []).append(spec.take)
         return tuple(
-            ProgramLookup(name, *_where_is(self.mapping.lookups[name]), self.mapping.lookups[name].key, tuple(dict.fromkeys(columns)))
+            ProgramLookup(
+                name,
+                *_where_is(self.mapping.lookups[name]),
+                self.mapping.lookups[name].key,
+                tuple(dict.fromkeys(columns)),
+            )
             for name, columns in sorted(takes.items())
         )
 
     def _definition(self, source_columns: tuple[str, ...], order: tuple[str, ...]) -> dict[str, object]:
         mapping, source = self.mapping, self.mapping.source
         return {
-            "engines": {"duckdb": duckdb.__version__, "sqlglot": sqlglot.__version__},
+            "engines": {"duckdb": duckdb.__version__, "sqlglot": version("sqlglot")},
             "source": {
                 "table": source.table, "query": source.query, "files": source.files, "format": source.format, "options": source.options,
                 "where": source.where, "timezone": source.timezone, "order": list(order),
@@ -330,7 +356,12 @@ def _where_is(lookup: Lookup) -> tuple[LookupKind, str]:
 def _lookup_columns(mapping: Mapping, name: str, spec: Lookup, shapes: Shapes) -> dict[str, str] | None:
     """DuckDB type of each column of a lookup, or None while it is not known."""
     if spec.file is not None:
-        takes = [each.take for target in mapping.targets for each in target.fields.values() if each.lookup == name and each.take]
+        takes = [
+            each.take
+            for target in mapping.targets
+            for each in target.fields.values()
+            if each.lookup == name and each.take
+        ]
         return dict.fromkeys((*spec.key, *takes), "VARCHAR")
     shape = shapes.get(name)
     return None if shape is None else {column.name: column.type.duckdb for column in shape.columns}
@@ -346,51 +377,3 @@ def _natural_key(source: TableShape) -> tuple[str, ...]:
 def _unique(source: TableShape, columns: tuple[str, ...]) -> bool:
     required = {column.name for column in source.columns if not column.nullable}
     return any(set(key.columns) <= set(columns) and set(key.columns) <= required for key in source.unique_keys)
-
-
-def _units_sql(columns: tuple[str, ...]) -> str:
-    """Number of the unit of each row, by the first row of its group."""
-    keys = ", ".join(quoted(name) for name in columns)
-    first = f"SELECT {quoted(ROW)}, min({quoted(ROW)}) OVER (PARTITION BY {keys}) AS first FROM {quoted(CHUNK)}"
-    return f"SELECT dense_rank() OVER (ORDER BY first) - 1 AS unit FROM ({first}) ORDER BY {quoted(ROW)}"
-
-
-def _group_sql(columns: tuple[str, ...], aggregation: Aggregation) -> str:
-    """Rows of a grouped level: row parts, then one row per unit and group."""
-    parts = [f"{part.sql} AS {quoted(alias)}" if not part.may_fail else f"TRY({{'v': {part.sql}}}) AS {quoted(alias + ' try')}"
-             for alias, part in aggregation.row_parts.items()]  # fmt: skip
-    rows = f"SELECT {', '.join(['*', *parts])} FROM {quoted(CHUNK)}"
-    failing = {alias: part for alias, part in aggregation.row_parts.items() if part.may_fail}
-    if failing:
-        values = [f"struct_extract({quoted(alias + ' try')}, 'v') AS {quoted(alias)}" for alias in failing]
-        rows = f"SELECT *, {', '.join(values)} FROM ({rows})"
-    outputs = [f"{sql} AS {quoted(alias)}" for alias, sql in aggregation.aggregates.items()]
-    for alias, sql in aggregation.constants.items():
-        outputs.append(f"min({sql}) AS {quoted(alias)}")
-        outputs.append(f"min({sql}) IS DISTINCT FROM max({sql}) OR count({sql}) NOT IN (0, count(*)) AS {quoted(alias + ' differs')}")
-        outputs.append(f"concat_ws(''', ''', min({sql}), max({sql})) AS {quoted(alias + ' values')}")
-    for alias, part in failing.items():
-        tried = quoted(alias + " try")
-        shown = " || ', ' || ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), 'NULL')" for name in part.columns) or "''"
-        outputs.append(f"bool_or({tried} IS NULL) AS {quoted(alias + ' fails')}")
-        outputs.append(f"min(CASE WHEN {tried} IS NULL THEN {shown} END) AS {quoted(alias + ' failing')}")
-    keys = ", ".join(quoted(name) for name in columns)
-    listed = f"{quoted(UNIT)}, min({quoted(ROW)}) AS {quoted(ROW)}"
-    return f"SELECT {', '.join([listed, *outputs])} FROM ({rows}) GROUP BY {quoted(UNIT)}, {keys} ORDER BY {quoted(ROW)}"
-
-
-def _row_part_troubles(name: str, aggregation: Aggregation, before: set[str]) -> list[tuple[str | None, Trouble]]:
-    found: list[tuple[str | None, Trouble]] = []
-    for alias, part in aggregation.row_parts.items():
-        if part.may_fail and alias not in before:
-            fault = Fault("true", "CAST", "cannot be computed for a row of the group")
-            found.append((name, Trouble(quoted(alias + " fails"), (fault,), quoted(alias + " failing"))))
-    return found
-
-
-def _constant_troubles(aggregation: Aggregation) -> list[tuple[str | None, Trouble]]:
-    found: list[tuple[str | None, Trouble]] = []
-    for alias in aggregation.constants:
-        fault = Fault("true", "GROUP", f"differ within the group in {alias.removeprefix('_:c ')}; use an aggregate, or add it to `one_row_per`")
-        found.append((None, Trouble(quoted(alias + " differs"), (fault,), quoted(alias + " values"))))
-    return found

@@ -41,7 +41,11 @@ def within(sql: str, target: LogicalType) -> str:
 def _text(value: str, target: LogicalType) -> tuple[Fault, ...]:
     faults: list[Fault] = []
     if not target.nul:
-        faults.append(Fault(f"contains({value}, chr(0))", "CHARSET", "contains the character U+0000, which the column cannot hold"))
+        faults.append(
+            Fault(
+                f"contains({value}, chr(0))", "CHARSET", "contains the character U+0000, which the column cannot hold"
+            )
+        )
     pattern = unfit_pattern(target.charset)
     if pattern is not None:
         # Pure ASCII is in every charset, and told apart far faster than by a regular expression.
@@ -96,7 +100,11 @@ def _time(value: str, target: LogicalType) -> tuple[Fault, ...]:
         bounds.append(f"{value} > CAST({literal(target.latest)} AS {sql_type})")
     if bounds:
         faults.append(
-            Fault(" OR ".join(bounds), "RANGE", f"is out of the column's range {target.earliest or ''} to {target.latest or ''}")
+            Fault(
+                " OR ".join(bounds),
+                "RANGE",
+                f"is out of the column's range {target.earliest or ''} to {target.latest or ''}",
+            )
         )
     return tuple(faults)
 

@@ -10,7 +10,21 @@ from typing import Literal
 
 import duckdb
 
-TypeKind = Literal["text", "integer", "decimal", "float", "boolean", "date", "time", "timestamp", "instant", "bytes", "interval", "null", "other"]
+TypeKind = Literal[
+    "text",
+    "integer",
+    "decimal",
+    "float",
+    "boolean",
+    "date",
+    "time",
+    "timestamp",
+    "instant",
+    "bytes",
+    "interval",
+    "null",
+    "other",
+]
 
 MEMORY_LIMIT = "512MB"
 """Bound of one connection; DuckDB's own default is 80 % of the machine for each."""

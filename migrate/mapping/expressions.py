@@ -7,28 +7,30 @@ mean one thing to the checker and another to the executor. Calls keep their name
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
+from sqlglot.parsers.duckdb import DuckDBParser
 
 from migrate.mapping.findings import nearest
-from migrate.mapping.functions import ALIASES, FUNCTIONS, REFUSED, Function
+from migrate.mapping.functions import FUNCTIONS, Function
+from migrate.mapping.refusals import ALIASES, REFUSED
 
 
 class Expressions(DuckDB):
     """DuckDB's grammar in which every call is just a name with arguments."""
 
-    class Parser(DuckDB.Parser):
+    class Parser(DuckDBParser):
         """Only CAST has a syntax of its own."""
 
-        FUNCTIONS: ClassVar = {}
-        FUNCTION_PARSERS: ClassVar = {
-            name: parser for name, parser in DuckDB.Parser.FUNCTION_PARSERS.items() if name in ("CAST", "TRY_CAST")
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            name: parser for name, parser in DuckDBParser.FUNCTION_PARSERS.items() if name in ("CAST", "TRY_CAST")
         }
-        NO_PAREN_FUNCTIONS: ClassVar = {}
+        NO_PAREN_FUNCTIONS: ClassVar[dict[Any, Any]] = {}
 
 
 class ExpressionError(Exception):
@@ -44,19 +46,19 @@ class Expression:
     """A checked expression: its text, its tree, the columns it names (as written), and whether it aggregates."""
 
     text: str
-    tree: exp.Expression
+    tree: exp.Expr
     columns: tuple[str, ...]
     aggregates: bool
 
 
-_ALLOWED: tuple[type[exp.Expression], ...] = (
+_ALLOWED: tuple[type[exp.Expr], ...] = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Case, exp.If, exp.Cast, exp.DataType,
     exp.DataTypeParam, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between,
     exp.Like, exp.ILike, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg, exp.DPipe,
     exp.Anonymous, exp.Order, exp.Ordered, exp.Filter, exp.Where, exp.Distinct, exp.Star, exp.Interval, exp.Var,
 )  # fmt: skip
 
-_WHY: dict[type[exp.Expression], str] = {
+_WHY: dict[type[exp.Expr], str] = {
     exp.Query: "subqueries are not allowed: join in `query:`, or use a lookup",
     exp.Subquery: "subqueries are not allowed: join in `query:`, or use a lookup",
     exp.Exists: "subqueries are not allowed: join in `query:`, or use a lookup",
@@ -112,7 +114,7 @@ class _Walker:
         self.problems: list[tuple[str, str | None]] = []
         self.found_aggregate = False
 
-    def visit(self, node: exp.Expression, inside: Function | None) -> None:
+    def visit(self, node: exp.Expr, inside: Function | None) -> None:
         """Check a node and what is below it; `inside` is the aggregate around it."""
         why = next((text for kind, text in _WHY.items() if isinstance(node, kind)), None)
         if isinstance(node, exp.Star) and inside is not None and inside.name == "count":
@@ -122,15 +124,21 @@ class _Walker:
             self.problems.append((f"`{shown}` is not allowed" + (f": {why}" if why else ""), None))
             return
         if isinstance(node, exp.In) and not node.expressions:
-            self.problems.append((f"`{node.sql(dialect=Expressions)}` is not allowed", "write IN (…) with a list of values"))
+            self.problems.append(
+                (f"`{node.sql(dialect=Expressions)}` is not allowed", "write IN (…) with a list of values")
+            )
             return
         if isinstance(node, exp.Anonymous):
             inside = self._call(node, inside)
         elif isinstance(node, exp.Column):
             if node.args.get("table"):
-                self.problems.append((f"`{node.sql(dialect=Expressions)}`: columns stand without a table", f"write `{node.name}`"))
+                self.problems.append(
+                    (f"`{node.sql(dialect=Expressions)}`: columns stand without a table", f"write `{node.name}`")
+                )
                 return
-        elif isinstance(node, (exp.Order, exp.Filter, exp.Where, exp.Distinct)) and inside is None and not _filters(node):
+        elif (
+            isinstance(node, (exp.Order, exp.Filter, exp.Where, exp.Distinct)) and inside is None and not _filters(node)
+        ):
             self.problems.append((f"`{node.sql(dialect=Expressions)}` is only allowed in an aggregate", None))
             return
         for child in node.iter_expressions():
@@ -147,7 +155,9 @@ class _Walker:
             return inside
         self.found_aggregate = True
         if not self.aggregates:
-            self.problems.append((f"{name}() is an aggregate, which only fields of a target with `one_row_per` may use", None))
+            self.problems.append(
+                (f"{name}() is an aggregate, which only fields of a target with `one_row_per` may use", None)
+            )
         elif inside is not None:
             self.problems.append((f"{name}() may not stand inside of {inside.name}()", None))
         elif function.ordered and node.find(exp.Order) is None:
@@ -163,7 +173,7 @@ class _Walker:
             self.problems.append((f"{function.name}() has {count} arguments", f"{function.signature}"))
 
 
-def _filters(node: exp.Expression) -> bool:
+def _filters(node: exp.Expr) -> bool:
     """Is this the FILTER (WHERE …) of an aggregate?"""
     parent = node.parent if isinstance(node, exp.Where) else node
     return isinstance(parent, exp.Filter) and isinstance(parent.this, exp.Anonymous) and _aggregate(parent.this)

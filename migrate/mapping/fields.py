@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from migrate.mapping import cleaners
 from migrate.mapping.casts import Conversion, Fault, NoConversion, convert, text_form
+from migrate.mapping.compiled import Compiled
 from migrate.mapping.constraints import constraints
 from migrate.mapping.duck import literal
 from migrate.mapping.expressions import Expression, ExpressionError, parse_expression
@@ -22,7 +23,7 @@ from migrate.mapping.formats import FormatError
 from migrate.mapping.model import FieldSpec
 from migrate.mapping.model import Lookup as LookupSpec
 from migrate.mapping.stages import Stages, Trouble, Value
-from migrate.mapping.typed import Compiled, Compiler, Oracle, cast_type
+from migrate.mapping.typed import Compiler, Oracle, cast_type
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import Column, LogicalType
 
@@ -100,7 +101,11 @@ class FieldCompiler:
 
     def _without_nul(self, spec: FieldSpec) -> bool:
         """Can this field never contain U+0000: nothing that it is made of does?"""
-        if spec.lookup is not None or "\0" in spec.model_dump_json() or (spec.sql is not None and "chr" in spec.sql.lower()):
+        if (
+            spec.lookup is not None
+            or "\0" in spec.model_dump_json()
+            or (spec.sql is not None and "chr" in spec.sql.lower())
+        ):
             return False
         if spec.from_ is not None:
             names: tuple[str, ...] = spec.from_
@@ -112,7 +117,9 @@ class FieldCompiler:
         else:
             return True
         folded = {name.lower(): kind for name, kind in self._source_types.items()}
-        return all(name.lower() in folded and not (folded[name.lower()].nul and _texts(folded[name.lower()])) for name in names)
+        return all(
+            name.lower() in folded and not (folded[name.lower()].nul and _texts(folded[name.lower()])) for name in names
+        )
 
     # ------------------------------------------------------------ forms
 
@@ -199,7 +206,9 @@ class FieldCompiler:
         if not spec.nulls:
             return value
         listed = ", ".join(literal(text) for text in spec.nulls)
-        return self._stages.stage(value, f"CASE WHEN {text_form(value.sql, value.type)} IN ({listed}) THEN NULL ELSE {value.sql} END")
+        return self._stages.stage(
+            value, f"CASE WHEN {text_form(value.sql, value.type)} IN ({listed}) THEN NULL ELSE {value.sql} END"
+        )
 
     def _clean(self, value: Value, spec: FieldSpec) -> Value:
         for name in spec.clean or ():
@@ -217,10 +226,14 @@ class FieldCompiler:
         quick = self._stages.stage(value, f"TRY_CAST({value.sql} AS {target.duckdb})", target.duckdb)
         same = self._stages.stage(quick, f"coalesce(CAST({quick.sql} AS VARCHAR) = {value.sql}, false)", "BOOLEAN")
         slow = self._stages.stage(
-            same, f"CASE WHEN {same.sql} THEN NULL ELSE _money_slow({value.sql}, _strip(_narrow({value.sql}))) END", "VARCHAR"
+            same,
+            f"CASE WHEN {same.sql} THEN NULL ELSE _money_slow({value.sql}, _strip(_narrow({value.sql}))) END",
+            "VARCHAR",
         )
         conversion = convert(slow.sql, "VARCHAR", target)
-        exact = self._stages.stage(slow, f"CASE WHEN {same.sql} THEN {quick.sql} ELSE {conversion.sql} END", target.duckdb)
+        exact = self._stages.stage(
+            slow, f"CASE WHEN {same.sql} THEN {quick.sql} ELSE {conversion.sql} END", target.duckdb
+        )
         when = f"CASE WHEN {exact.sql} IS NULL AND {value.sql} IS NOT NULL THEN NOT _blank({value.sql}) ELSE false END"
         unclean = Fault(f"{slow.sql} IS NULL", "CAST", cleaners.REASONS["money"])
         self._troubles.append(Trouble(when, (unclean, *conversion.faults), value.sql))
@@ -242,9 +255,13 @@ class FieldCompiler:
         name, take = spec.lookup or "", spec.take or ""
         found = self._lookups.get(name)
         if found is None:
-            raise FieldError("lookup", f"unknown lookup `{name}`", nearest(name, self._lookups) or "define it under `lookups`")
+            raise FieldError(
+                "lookup", f"unknown lookup `{name}`", nearest(name, self._lookups) or "define it under `lookups`"
+            )
         if len(values) != len(found.spec.key):
-            raise FieldError("from", f"lookup `{name}` has the key {', '.join(found.spec.key)}, and {len(values)} columns are given")
+            raise FieldError(
+                "from", f"lookup `{name}` has the key {', '.join(found.spec.key)}, and {len(values)} columns are given"
+            )
         types = found.columns
         if types is None:
             return self._stages.stage(values[0], "CAST(NULL AS VARCHAR)", "VARCHAR")

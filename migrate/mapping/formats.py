@@ -32,7 +32,15 @@ _LOOSE = {
     "B": "[A-Za-z]+",
     "z": "(Z|[+-][0-9]{2}(:?[0-9]{2})?)",
 }
-_TIGHT = {**_LOOSE, "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "I": "[0-9]{2}", "M": "[0-9]{2}", "S": "[0-9]{2}"}
+_TIGHT = {
+    **_LOOSE,
+    "m": "[0-9]{2}",
+    "d": "[0-9]{2}",
+    "H": "[0-9]{2}",
+    "I": "[0-9]{2}",
+    "M": "[0-9]{2}",
+    "S": "[0-9]{2}",
+}
 _DIGITS = frozenset("YymdHIMSf")
 _TOKEN = re.compile(r"%-?([A-Za-z%])|(.)", re.DOTALL)
 
@@ -70,7 +78,9 @@ def pattern_of(fmt: str) -> Shape:
         elif part == "%":
             parts.append("%")
         elif part not in _LOOSE:
-            raise FormatError(f"`%{part}` in `{fmt}` is not allowed; allowed: {' '.join('%' + each for each in _LOOSE)}")
+            raise FormatError(
+                f"`%{part}` in `{fmt}` is not allowed; allowed: {' '.join('%' + each for each in _LOOSE)}"
+            )
         else:
             beside = {kinds[index - 1] if index else "", kinds[index + 1] if index + 1 < len(kinds) else ""}
             parts.append((_TIGHT if part in _DIGITS and beside & _DIGITS else _LOOSE)[part])

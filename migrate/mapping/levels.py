@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from migrate.mapping.casts import text_form
+from migrate.mapping.compiled import Compiled
 from migrate.mapping.duck import literal, quoted
 from migrate.mapping.expressions import Expression
 from migrate.mapping.fields import FieldPlan
 from migrate.mapping.model import Check
 from migrate.mapping.program import Level
 from migrate.mapping.stages import ROW, UNIT, Stages, Trouble
-from migrate.mapping.typed import Compiled
 
 _SHOWN = 100
 """Characters of a value in a sentence; the raw row has the whole value."""
@@ -44,7 +44,9 @@ class TargetPlan:
         return [*self.troubles, *((plan.name, trouble) for plan in self.fields for trouble in plan.troubles)]
 
 
-def check_plan(check: Check, expression: Expression, compiled: Compiled, fields: dict[str, tuple[str, str]]) -> CheckPlan:
+def check_plan(
+    check: Check, expression: Expression, compiled: Compiled, fields: dict[str, tuple[str, str]]
+) -> CheckPlan:
     """A compiled check; one that cannot be computed does not hold."""
     shown = [f"{literal(name + ' = ')} || coalesce({text_form(*fields[name])}, 'NULL')" for name in compiled.columns]
     reason = check.message or f"does not satisfy {expression.text}"
@@ -60,12 +62,21 @@ def not_true(compiled: Compiled) -> str:
 def build_level(stages: Stages, plans: Sequence[TargetPlan]) -> Level:
     """The SQL of a level."""
     relation = stages.relation()
-    outputs = [f"{plan.value.sql} AS {quoted(output_name(target.index, plan.name))}" for target in plans for plan in target.fields]
+    outputs = [
+        f"{plan.value.sql} AS {quoted(output_name(target.index, plan.name))}"
+        for target in plans
+        for plan in target.fields
+    ]
     bad = [trouble.when for target in plans for _, trouble in target.all_troubles()]
     bad += [check.fails for target in plans for check in target.checks if check.level == "reject"]
     warn = [check.fails for target in plans for check in target.checks if check.level != "reject"]
-    main = f"SELECT {quoted(UNIT)}, {', '.join(outputs)}, {_any(bad)} AS \"_:bad\", {_any(warn)} AS \"_:warn\" FROM ({relation}) AS s"
-    return Level(tuple(target.index for target in plans), main, _rejects(relation, plans), _findings(relation, plans) if warn else None)
+    main = f'SELECT {quoted(UNIT)}, {", ".join(outputs)}, {_any(bad)} AS "_:bad", {_any(warn)} AS "_:warn" FROM ({relation}) AS s'
+    return Level(
+        tuple(target.index for target in plans),
+        main,
+        _rejects(relation, plans),
+        _findings(relation, plans) if warn else None,
+    )
 
 
 def output_name(index: int, name: str) -> str:
@@ -88,7 +99,9 @@ def _rejects(relation: str, plans: Sequence[TargetPlan]) -> str:
         flags.append(f"coalesce({_any(trouble.when for _, trouble in troubles)}, false) AS {flag}")
         for name in dict.fromkeys(name for name, _ in troubles):
             parts.append(_field(len(parts), target, name, [trouble for owner, trouble in troubles if owner == name]))
-        parts += [_check(len(parts), target, check, f"NOT {flag} AND ") for check in target.checks if check.level == "reject"]
+        parts += [
+            _check(len(parts), target, check, f"NOT {flag} AND ") for check in target.checks if check.level == "reject"
+        ]
     return _union(relation, flags, parts, "_unit, target, field, rule, reason, value")
 
 
@@ -120,7 +133,13 @@ def _field(number: int, target: TargetPlan, name: str | None, troubles: Sequence
         reason = _choice((fault.condition, literal(fault.reason)) for fault in trouble.faults)
         reasons.append((trouble.when, f"{label} || coalesce({shown}, 'NULL ') || {reason}"))
         values.append((trouble.when, value))
-    return _part(number, target, name, _Row(_choice(rules), _choice(reasons), _choice(values)), _any(each.when for each in troubles))
+    return _part(
+        number,
+        target,
+        name,
+        _Row(_choice(rules), _choice(reasons), _choice(values)),
+        _any(each.when for each in troubles),
+    )
 
 
 def _check(number: int, target: TargetPlan, check: CheckPlan, guard: str) -> str:

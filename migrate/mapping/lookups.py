@@ -12,8 +12,6 @@ from migrate.errors import InputError
 from migrate.mapping.findings import Finding, MappingErrors, nearest
 from migrate.mapping.model import Lookup, Mapping
 
-NEEDED = ("source_table", "target_table")
-
 
 def lookup_tables_needed(mapping: Mapping) -> dict[str, Lookup]:
     """The lookups that live in a database, by name: the engine reads them through the stores."""
@@ -27,51 +25,62 @@ def lookup_path(mapping: Mapping, name: str) -> Path:
 
 def load_file_lookup(mapping: Mapping, name: str) -> pa.Table:
     """The rows of a CSV lookup, every column text; MappingErrors when it is not readable or a key occurs twice."""
-    lookup = mapping.lookups[name]
     path = lookup_path(mapping, name)
-    at = f"lookups.{name}.file"
-
-    def wrong(message: str, suggestion: str | None = None, line: int | None = None) -> MappingErrors:
-        if line is not None:
-            return MappingErrors([Finding(str(path), line, "(file)", message, suggestion)])
-        return MappingErrors([Finding(str(mapping.path), mapping.line_of(at), at, message, suggestion)])
-
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         siblings = [each.name for each in path.parent.glob("*.csv")] if path.parent.is_dir() else []
-        raise wrong(f"file {path} does not exist", nearest(path.name, siblings)) from None
+        raise _at_mapping(mapping, name, f"file {path} does not exist", nearest(path.name, siblings)) from None
     except OSError as error:
-        raise wrong(f"file {path} cannot be read: {error.strerror}") from error
+        raise _at_mapping(mapping, name, f"file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise wrong(f"file {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        message = f"file {path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        raise _at_mapping(mapping, name, message) from error
+    rows = _rows(path, text)
+    if not rows:
+        raise _at_file(path, 1, "is empty: a header is needed")
+    header = [title.strip() for title in rows[0][1]]
+    for column in mapping.lookups[name].key:
+        if column not in header:
+            raise _at_file(path, rows[0][0], f"has no column `{column}`", nearest(column, header))
+    _unique_keys(path, header, rows[1:], mapping.lookups[name].key)
+    return pa.table(
+        {title: pa.array([row[place] for _, row in rows[1:]], pa.string()) for place, title in enumerate(header)}
+    )
+
+
+def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """Line number and values of each row that is not empty; all have as many values as the first."""
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    header: list[str] = []
-    rows: list[list[str]] = []
-    seen: dict[tuple[str, ...], int] = {}
+    rows: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
-            if not row:
-                continue
-            if not header:
-                header = [title.strip() for title in row]
-                for column in lookup.key:
-                    if column not in header:
-                        raise wrong(f"has no column `{column}`", nearest(column, header), reader.line_num)
-                positions = [header.index(column) for column in lookup.key]
-                continue
-            if len(row) != len(header):
-                raise wrong(f"has {len(row)} values for {len(header)} columns", None, reader.line_num)
-            key = tuple(row[position] for position in positions)
-            if key in seen:
-                raise wrong(f"key {', '.join(key)!r} occurs twice, first on line {seen[key]}", None, reader.line_num)
-            seen[key] = reader.line_num
-            rows.append(row)
+            if row:
+                rows.append((reader.line_num, row))
+            if row and len(row) != len(rows[0][1]):
+                raise _at_file(path, reader.line_num, f"has {len(row)} values for {len(rows[0][1])} columns")
     except csv.Error as error:
-        raise wrong(f"is not CSV: {error}", None, reader.line_num) from error
-    if not header:
-        raise wrong("is empty: a header is needed", None, 1)
-    return pa.table({title: pa.array([row[index] for row in rows], pa.string()) for index, title in enumerate(header)})
+        raise _at_file(path, reader.line_num, f"is not CSV: {error}") from error
+    return rows
+
+
+def _unique_keys(path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: tuple[str, ...]) -> None:
+    places = [header.index(column) for column in columns]
+    seen: dict[tuple[str, ...], int] = {}
+    for line, row in rows:
+        key = tuple(row[place] for place in places)
+        if key in seen:
+            raise _at_file(path, line, f"key {', '.join(key)!r} occurs twice, first on line {seen[key]}")
+        seen[key] = line
+
+
+def _at_mapping(mapping: Mapping, name: str, message: str, suggestion: str | None = None) -> MappingErrors:
+    at = f"lookups.{name}.file"
+    return MappingErrors([Finding(str(mapping.path), mapping.line_of(at), at, message, suggestion)])
+
+
+def _at_file(path: Path, line: int, message: str, suggestion: str | None = None) -> MappingErrors:
+    return MappingErrors([Finding(str(path), line, "(file)", message, suggestion)])
 
 
 def check_lookup(table: pa.Table, keys: tuple[str, ...]) -> None:

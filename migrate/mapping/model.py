@@ -96,7 +96,9 @@ class Source(Strict):
     query: Text | None = Field(None, description="A SELECT in the source's own SQL; needs `key`.")
     files: Text | None = Field(None, description="File, folder or glob, relative to the mapping file.")
     format: Text | None = Field(None, description="Format of the files; otherwise told from their names.")
-    options: dict[Text, Text] = Field(default_factory=dict, description="Options of the format, e.g. `encoding: gb18030`.")
+    options: dict[Text, Text] = Field(
+        default_factory=dict, description="Options of the format, e.g. `encoding: gb18030`."
+    )
     key: Names | None = Field(None, description="Columns that order the reading. Default: the primary key.")
     where: Text | None = Field(None, description="Expression; rows for which it is not true are counted as filtered.")
     timezone: Text | None = Field(
@@ -146,12 +148,16 @@ class FieldSpec(Strict):
     With `from`, in this order: `nulls`, `clean`, `values` or `lookup`/`take`, `type` with `formats`.
     """
 
-    from_: Names | None = Field(None, alias="from", description="Source column; several for a lookup with several keys.")
+    from_: Names | None = Field(
+        None, alias="from", description="Source column; several for a lookup with several keys."
+    )
     nulls: Names | None = Field(None, description="Texts that mean NULL.")
     clean: Annotated[tuple[Literal["money", "digits", "halfwidth", "trim"], ...], BeforeValidator(_as_list)] | None = (
         Field(None, description="Cleaner, or several in order: `money`, `digits`, `halfwidth`, `trim`; blank is NULL.")
     )
-    values: dict[Text, Text] | None = Field(None, description="Old value: new value. Anything else is rejected, or `default`.")
+    values: dict[Text, Text] | None = Field(
+        None, description="Old value: new value. Anything else is rejected, or `default`."
+    )
     lookup: Text | None = Field(None, description="Name of a lookup; a value that it lacks is rejected, or `default`.")
     take: Text | None = Field(None, description="Column of the lookup to take.")
     type: Text | None = Field(None, description="Type to convert to; default: the target column's.")
@@ -169,14 +175,24 @@ class FieldSpec(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> FieldSpec:
-        given = [name for name, found in (("from", self.from_), ("sql", self.sql), ("value", self.value)) if found is not None]
+        given = [
+            name
+            for name, found in (("from", self.from_), ("sql", self.sql), ("value", self.value))
+            if found is not None
+        ]
         if len(given) != 1:
             found_text = " and ".join(f"`{name}`" for name in given) or "none of them"
             raise _wrong("one_form", f"expected exactly one of `from`, `sql`, `value`, found {found_text}")
         if self.from_ is None:
-            extra = [name for name in ("nulls", "clean", "values", "lookup", "take", "formats") if getattr(self, name) is not None]
+            extra = [
+                name
+                for name in ("nulls", "clean", "values", "lookup", "take", "formats")
+                if getattr(self, name) is not None
+            ]
             if extra:
-                raise _wrong("from_only", f"{', '.join(f'`{name}`' for name in extra)} belongs to `from`, not to `{given[0]}`")
+                raise _wrong(
+                    "from_only", f"{', '.join(f'`{name}`' for name in extra)} belongs to `from`, not to `{given[0]}`"
+                )
         if self.value is not None and self.default is not None:
             raise _wrong("value_default", "`value` is never NULL, so `default` does nothing: drop one of them")
         self._steps_fit()
@@ -184,11 +200,16 @@ class FieldSpec(Strict):
 
     def _steps_fit(self) -> None:
         if (self.lookup is None) != (self.take is None):
-            raise _wrong("lookup_take", "`lookup` and `take` go together: the lookup's name, and the column to take from it")
+            raise _wrong(
+                "lookup_take", "`lookup` and `take` go together: the lookup's name, and the column to take from it"
+            )
         if self.lookup is not None and self.values is not None:
             raise _wrong("one_code", "`values` and `lookup` exclude each other")
         if self.from_ is not None and len(self.from_) > 1 and self.lookup is None:
-            raise _wrong("one_column", "several columns in `from` are the key of a `lookup`; combine columns with `sql` otherwise")
+            raise _wrong(
+                "one_column",
+                "several columns in `from` are the key of a `lookup`; combine columns with `sql` otherwise",
+            )
 
     @property
     def kind(self) -> Literal["from", "sql", "value"]:
@@ -223,8 +244,12 @@ class Check(Strict):
 
     id: Text = Field(description="Name of the rule in reports.")
     target: Text = Field(description="Table of one of the targets.")
-    assert_: Text = Field(alias="assert", description="Expression over the target's fields; holds only when it is true.")
-    level: Literal["reject", "warn", "info"] = Field("reject", description="What happens to a row for which it does not hold.")
+    assert_: Text = Field(
+        alias="assert", description="Expression over the target's fields; holds only when it is true."
+    )
+    level: Literal["reject", "warn", "info"] = Field(
+        "reject", description="What happens to a row for which it does not hold."
+    )
     message: Text | None = Field(None, description="Sentence for the report; default: the expression and its values.")
 
 
@@ -253,7 +278,9 @@ Limit = Annotated[
 class Limits(Strict):
     """Over these the run pauses at a batch border."""
 
-    rejects: Limit | None = Field(None, description="Rejected rows: a number, or a share of the rows read since the last resume.")
+    rejects: Limit | None = Field(
+        None, description="Rejected rows: a number, or a share of the rows read since the last resume."
+    )
     warnings: Limit | None = Field(None, description="Findings of level warn: a number or a share.")
     first_batches: Count = Field(0, description="Batches before a share counts.")
 
@@ -261,7 +288,9 @@ class Limits(Strict):
 class MappingFile(Strict):
     """The whole file."""
 
-    mapping: Text = Field(description="Name; the mapping's identity in the target's ledger.", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+    mapping: Text = Field(
+        description="Name; the mapping's identity in the target's ledger.", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+    )
     version: Count = Field(1, description="Version of this mapping, a whole number.")
     source: Source
     target: Target = Field(default_factory=lambda: Target(url=None))

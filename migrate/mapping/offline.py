@@ -19,7 +19,9 @@ Problem = tuple[str, str, str | None]
 """Path, message, suggestion."""
 
 
-def finding(mapping: Mapping, path: str, message: str, suggestion: str | None = None, level: Level = "error") -> Finding:
+def finding(
+    mapping: Mapping, path: str, message: str, suggestion: str | None = None, level: Level = "error"
+) -> Finding:
     """A finding at a path of the mapping's file."""
     return Finding(str(mapping.path), mapping.line_of(path), path, message, suggestion, level)
 
@@ -172,12 +174,16 @@ def _lookup_use(mapping: Mapping, path: str, spec: FieldSpec, files: dict[str, p
         return
     lookup = mapping.lookups.get(spec.lookup)
     if lookup is None:
-        hint = nearest(spec.lookup, mapping.lookups) or "define it under `lookups`"
-        yield f"{path}.lookup", f"unknown lookup `{spec.lookup}`", hint
+        known = nearest(spec.lookup, mapping.lookups) or "define it under `lookups`"
+        yield f"{path}.lookup", f"unknown lookup `{spec.lookup}`", known
         return
     if len(spec.from_ or ()) != len(lookup.key):
         keys = ", ".join(lookup.key)
-        yield f"{path}.from", f"lookup `{spec.lookup}` has the key ({keys}), and {len(spec.from_ or ())} columns are given", None
+        yield (
+            f"{path}.from",
+            f"lookup `{spec.lookup}` has the key ({keys}), and {len(spec.from_ or ())} columns are given",
+            None,
+        )
     if spec.lookup in files and spec.take not in files[spec.lookup].column_names:
         hint = nearest(spec.take or "", files[spec.lookup].column_names)
         yield f"{path}.take", f"lookup `{spec.lookup}` has no column `{spec.take}`", hint

@@ -62,7 +62,9 @@ def read_mapping(path: str | Path) -> Mapping:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(
-            f"The mapping file cannot be read: {error.strerror}.", where=str(path), next_step="Give the path of a mapping file."
+            f"The mapping file cannot be read: {error.strerror}.",
+            where=str(path),
+            next_step="Give the path of a mapping file.",
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(
@@ -80,8 +82,7 @@ def parse_mapping(text: str, path: Path) -> Mapping:
     try:
         model = MappingFile.model_validate(content)
     except ValidationError as error:
-        findings = {_finding(detail, document) for detail in error.errors(include_url=False)}
-        raise MappingErrors(sorted(findings)) from error
+        raise MappingErrors(sorted(_findings(error.errors(include_url=False), document))) from error
     duplicates = list(_duplicates(model, document))
     if duplicates:
         raise MappingErrors(sorted(duplicates))
@@ -196,13 +197,33 @@ def _model_at(loc: Loc) -> type[Strict] | None:
     return None
 
 
-def _real_loc(loc: Loc, document: _Document) -> Loc:
+def _real_loc(loc: Loc) -> Loc:
     """pydantic's location without the names of union branches, which are no keys of the file."""
-    return tuple(part for part in loc if not (isinstance(part, str) and (part == "Newer" or part.startswith("literal["))))
+    return tuple(
+        part for part in loc if not (isinstance(part, str) and (part == "Newer" or part.startswith("literal[")))
+    )
+
+
+def _findings(details: list[ErrorDetails], document: _Document) -> set[Finding]:
+    """One finding per mistake: of a value that may have two forms only what its form lacks, and no list empty for its bad items."""
+    places = [(_real_loc(detail["loc"]), detail["type"]) for detail in details]
+    found = set()
+    for detail, (loc, kind) in zip(details, places, strict=True):
+        other_form = kind in ("model_type", "literal_error") and any(
+            place[: len(loc)] == loc and other != kind and other in ("literal_error", "extra_forbidden", "missing")
+            for place, other in places
+            if kind == "model_type" or len(place) > len(loc)
+        )
+        if other_form or (
+            kind == "too_short" and any(place != loc and place[: len(loc)] == loc for place, _ in places)
+        ):
+            continue
+        found.add(_finding(detail, document))
+    return found
 
 
 def _finding(detail: ErrorDetails, document: _Document) -> Finding:
-    loc = _real_loc(detail["loc"], document)
+    loc = _real_loc(detail["loc"])
     kind = detail["type"]
     message, suggestion = _words(kind, detail, loc)
     line = document.line(loc[:-1] if kind == "missing" else loc)

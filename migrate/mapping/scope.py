@@ -12,10 +12,12 @@ from migrate.mapping.expressions import ExpressionError, Expressions, parse_expr
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 
 
-def parse_scope(text: str) -> exp.Expression:
+def parse_scope(text: str) -> exp.Expr:
     """The tree of a scope; ExpressionError when it says more than a scope may."""
     tree = parse_expression(text).tree
-    problems = [(f"`{node.sql(dialect=Expressions)}` is not allowed in a scope", _HINT) for node in _foreign(tree)]
+    problems: list[tuple[str, str | None]] = [
+        (f"`{node.sql(dialect=Expressions)}` is not allowed in a scope", _HINT) for node in _foreign(tree)
+    ]
     if problems:
         raise ExpressionError(problems)
     return tree
@@ -24,7 +26,7 @@ def parse_scope(text: str) -> exp.Expression:
 _HINT = "a scope compares columns with constants: column = 'x' and column in ('a', 'b')"
 
 
-def _foreign(node: exp.Expression) -> list[exp.Expression]:
+def _foreign(node: exp.Expr) -> list[exp.Expr]:
     """Parts that do not belong into a scope."""
     if isinstance(node, exp.Paren):
         return _foreign(node.this)
@@ -43,7 +45,7 @@ def _foreign(node: exp.Expression) -> list[exp.Expression]:
     return [node]
 
 
-def _side(node: exp.Expression) -> str:
+def _side(node: exp.Expr) -> str:
     if isinstance(node, exp.Column):
         return "column"
     if isinstance(node, exp.Cast):

@@ -69,7 +69,9 @@ class Stages:
         self._layer(depth).append((alias, sql if sql is not None else value.sql))
         return Value(quoted(alias), duckdb_type or value.type, depth)
 
-    def join(self, lookup: str, key: tuple[str, ...], values: tuple[Value, ...], take: str, take_type: str) -> tuple[Value, str]:
+    def join(
+        self, lookup: str, key: tuple[str, ...], values: tuple[Value, ...], take: str, take_type: str
+    ) -> tuple[Value, str]:
         """Look values up; gives the taken column, and SQL that is NULL where nothing was found."""
         alias = self._alias()
         depth = max(value.depth for value in values) + 1

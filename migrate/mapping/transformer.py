@@ -58,40 +58,58 @@ class Mapped:
     raw: pa.Table
 
 
-class _Statements:
-    """Statements over the rows in hand, each planned once.
+class _Rows:
+    """The rows in hand, as DuckDB scans them: they are exchanged between executions, their schema never changes.
 
-    Planning a mapping takes a tenth of a second, as long as 40,000 rows (measured), so statements are prepared. They scan an
-    object whose rows are exchanged between executions; its schema never changes.
+    An object of its own, since DuckDB keeps it: one that knew the connection would keep both alive.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.connection = connect(cleaners.MACROS)
-        self._schema = schema
-        self._rows = schema.empty_table()
-        self._prepared: dict[str, str] = {}
-        self.connection.register(CHUNK, self)
+        self._none = schema.empty_table()
+        self.table = self._none
+
+    def clear(self) -> None:
+        """Let the rows go."""
+        self.table = self._none
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows in hand, for DuckDB's scan."""
-        return self._rows.__arrow_c_stream__(requested_schema)
+        return self.table.__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> object:
-        """Their schema, for DuckDB's planner."""
-        return self._schema.__arrow_c_schema__()
+        return self._none.schema.__arrow_c_schema__()
+
+
+class _Statements:
+    """Statements over the rows in hand, each planned once.
+
+    Planning a mapping takes a tenth of a second, as long as 40,000 rows (measured), so statements are prepared.
+    """
+
+    def __init__(self, schema: pa.Schema, lookups: Mapping[str, pa.Table]) -> None:
+        self._connection = connect(cleaners.MACROS)
+        self._rows = _Rows(schema)
+        self._prepared: dict[str, str] = {}
+        self._connection.register(CHUNK, self._rows)
+        for name, table in lookups.items():
+            # A scan of Arrow, since a prepared statement over a table of DuckDB's own is planned again every time (measured).
+            self._connection.register(lookup_name(name), table)
 
     def run(self, sql: str, rows: pa.Table) -> pa.Table:
         """The result of `sql` over `rows`."""
         name = self._prepared.get(sql)
         if name is None:
             name = f"s{len(self._prepared)}"
-            self.connection.execute(f"PREPARE {name} AS {sql}")
+            self._connection.execute(f"PREPARE {name} AS {sql}")
             self._prepared[sql] = name
-        self._rows = rows
+        self._rows.table = rows
         try:
-            return self.connection.sql(f"EXECUTE {name}").to_arrow_table()
+            return self._connection.sql(f"EXECUTE {name}").to_arrow_table()
         finally:
-            self._rows = self._schema.empty_table()
+            self._rows.clear()
+
+    def close(self) -> None:
+        """Free the connection; safe to call twice."""
+        self._connection.close()
 
 
 class Transformer:
@@ -102,23 +120,22 @@ class Transformer:
         if missing:
             raise InputError(f"The rows of lookup {', '.join(missing)} are not given.")
         self._program = program
-        number = [pa.field(ROW, pa.int64()), pa.field(UNIT, pa.int64())]
         self._read_schema = program.source_schema.append(pa.field(ANOMALY, pa.string()))
-        self._statements = _Statements(pa.schema([*self._read_schema, *number]))
-        for lookup in program.lookups:
-            # A scan of Arrow, since a prepared statement over a table of DuckDB's own is planned again every time (measured).
-            table = lookups[lookup.name].select(list(lookup.columns))
-            self._statements.connection.register(lookup_name(lookup.name), table)
+        numbered = self._read_schema.append(pa.field(ROW, pa.int64())).append(pa.field(UNIT, pa.int64()))
+        used = {lookup.name: lookups[lookup.name].select(list(lookup.columns)) for lookup in program.lookups}
+        self._statements = _Statements(numbered, used)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Free the connection; safe to call twice."""
-        self._statements.connection.close()
+        self._statements.close()
 
     def apply(self, chunk: pa.Table) -> Mapped:
         """Map one chunk: the program's source columns in reading order, and `_anomaly`; whole groups for a grouped program."""
@@ -163,7 +180,11 @@ class Transformer:
             unit = _flat(self._statements.run(program.units_sql, numbered)["unit"]).cast(pa.int64())
             numbered = numbered.set_column(numbered.schema.get_field_index(UNIT), UNIT, unit)
             return numbered, _grouped_units(numbered, unit, program.unit_columns)
-        columns = [numbered[UNIT], pa.array(np.ones(count, dtype=np.int64)), *(numbered[name] for name in program.unit_columns)]
+        columns = [
+            numbered[UNIT],
+            pa.array(np.ones(count, dtype=np.int64)),
+            *(numbered[name] for name in program.unit_columns),
+        ]
         units = pa.table(columns, names=[UNIT, ROWS, *program.unit_columns])
         return numbered, units.append_column(ORDINAL, self._ordinals(numbered))
 
@@ -177,10 +198,10 @@ class Transformer:
         if self._statements.run(twice, numbered).num_rows == 0:
             return zeros
         content = ", ".join(quoted(name) for name in (*self._program.source_columns, ANOMALY))
-        ranked = (
-            f"SELECT row_number() OVER (PARTITION BY {keys} ORDER BY {content}) - 1 AS ordinal, {quoted(ROW)} FROM {quoted(CHUNK)}"
-        )
-        return _flat(self._statements.run(f"SELECT ordinal FROM ({ranked}) ORDER BY {quoted(ROW)}", numbered)["ordinal"]).cast(pa.int64())
+        ranked = f"SELECT row_number() OVER (PARTITION BY {keys} ORDER BY {content}) - 1 AS ordinal, {quoted(ROW)} FROM {quoted(CHUNK)}"
+        return _flat(
+            self._statements.run(f"SELECT ordinal FROM ({ranked}) ORDER BY {quoted(ROW)}", numbered)["ordinal"]
+        ).cast(pa.int64())
 
     def _rows(self, outputs: list[tuple[Level, pa.Table]], bad: _Bad) -> dict[str, pa.Table]:
         found: dict[str, pa.Table] = {}
@@ -189,7 +210,9 @@ class Transformer:
             for index in level.targets:
                 target = self._program.targets[index]
                 columns = [good[UNIT]]
-                columns += [_typed(good[output_name(index, column.name)], column.type.arrow) for column in target.columns]
+                columns += [
+                    _typed(good[output_name(index, column.name)], column.type.arrow) for column in target.columns
+                ]
                 found[target.table] = pa.table(columns, names=[UNIT, *target.fields])
         return {target.table: found[target.table] for target in self._program.targets}
 
@@ -205,13 +228,25 @@ class Transformer:
 
     def _read_rejects(self, bad: _Bad) -> pa.Table:
         reasons = bad.anomalies
-        columns = [reasons[UNIT], *_nulls(2, len(reasons)), _repeat("READ", len(reasons)), reasons[ANOMALY], *_nulls(1, len(reasons))]
+        columns = [
+            reasons[UNIT],
+            *_nulls(2, len(reasons)),
+            _repeat("READ", len(reasons)),
+            reasons[ANOMALY],
+            *_nulls(1, len(reasons)),
+        ]
         return pa.table(columns, schema=REJECT_SCHEMA)
 
     def _where_rejects(self, bad: _Bad) -> pa.Table:
         units = bad.where_failed
         reason = "where: cannot be computed for this row"
-        columns = [units, *_nulls(2, len(units)), _repeat("CAST", len(units)), _repeat(reason, len(units)), *_nulls(1, len(units))]
+        columns = [
+            units,
+            *_nulls(2, len(units)),
+            _repeat("CAST", len(units)),
+            _repeat(reason, len(units)),
+            *_nulls(1, len(units)),
+        ]
         return pa.table(columns, schema=REJECT_SCHEMA)
 
     def _findings(self, numbered: pa.Table, outputs: list[tuple[Level, pa.Table]], bad: _Bad) -> pa.Table:
@@ -234,7 +269,9 @@ class Transformer:
             text = f"hex({name})" if pa.types.is_binary(field.type) else f"CAST({name} AS VARCHAR)"
             parts.append(f"{literal(field.name)}, {text}")
         sql = f"SELECT {quoted(UNIT)}, CAST(json_object({', '.join(parts)}) AS VARCHAR) AS raw FROM {quoted(CHUNK)} ORDER BY {quoted(ROW)}"
-        return self._statements.run(sql, numbered.filter(pc.is_in(numbered[UNIT], value_set=bad.units))).cast(RAW_SCHEMA)
+        return self._statements.run(sql, numbered.filter(pc.is_in(numbered[UNIT], value_set=bad.units))).cast(
+            RAW_SCHEMA
+        )
 
     # ------------------------------------------------------------ statements
 

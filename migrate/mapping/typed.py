@@ -7,80 +7,30 @@ a comparison, of the branches of a choice and of the arguments of a function hav
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import duckdb
 from sqlglot import exp
 
+from migrate.mapping.agreement import NUMBERS, TIMES, agree, same_kind
 from migrate.mapping.casts import NoConversion, convert, text_form
+from migrate.mapping.compiled import Aggregation, Compiled
 from migrate.mapping.constraints import within
-from migrate.mapping.duck import TypeKind, TypeOracle, kind_of, literal, quoted
+from migrate.mapping.duck import TypeKind, TypeOracle, literal, quoted
 from migrate.mapping.expressions import Expression, ExpressionError, Expressions
-from migrate.mapping.findings import nearest
 from migrate.mapping.formats import FormatError
-from migrate.mapping.functions import FUNCTIONS, REFUSED, Function, raising
+from migrate.mapping.functions import FUNCTIONS, Function
+from migrate.mapping.names import Names
+from migrate.mapping.rewrites import raising
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import LogicalType
 
-_NUMBERS = ("integer", "decimal", "float")
-_TIMES = ("date", "time", "timestamp", "instant")
-_TIME_TYPES = {"date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP", "instant": "TIMESTAMPTZ"}
 _ARGUMENT_KINDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "integer": ("integer",),
-    "number": _NUMBERS,
-    "time": _TIMES,
+    "number": NUMBERS,
+    "time": TIMES,
     "boolean": ("boolean",),
 }
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """SQL of an expression; a row for which it fails raises, if `may_fail`. `columns` are exact names."""
-
-    sql: str
-    type: str
-    may_fail: bool = False
-    columns: tuple[str, ...] = ()
-    literal: bool = False
-
-    @property
-    def kind(self) -> TypeKind:
-        """Family of its DuckDB type."""
-        return kind_of(self.type)
-
-
-class Names:
-    """Column names as expressions write them: exact, or without regard to case where that is unambiguous."""
-
-    def __init__(self, names: tuple[str, ...], what: str) -> None:
-        self._names = names
-        self._what = what
-
-    def find(self, name: str) -> str:
-        """The exact name; ExpressionError with the nearest one when there is none."""
-        if name in self._names:
-            return name
-        folded = [each for each in self._names if each.lower() == name.lower()]
-        if len(folded) == 1:
-            return folded[0]
-        if folded:
-            raise ExpressionError([(f"`{name}` may mean {' or '.join(folded)}", "write it exactly")])
-        if name.lower() in REFUSED:
-            raise ExpressionError([(f"`{name}` is not allowed: {REFUSED[name.lower()]}", None)])
-        raise ExpressionError([(f"unknown {self._what} `{name}`", nearest(name, self._names))])
-
-
-@dataclass
-class Aggregation:
-    """What a grouped target needs from the rows of its group, each under an alias.
-
-    `row_parts`: per row, before grouping. `aggregates`: over those. `constants`: source columns that must not differ in a group.
-    """
-
-    row_parts: dict[str, Compiled] = field(default_factory=dict)
-    aggregates: dict[str, str] = field(default_factory=dict)
-    constants: dict[str, str] = field(default_factory=dict)
 
 
 class Compiler:
@@ -108,7 +58,7 @@ class Compiler:
         self._row: Compiler | None = None
         if aggregation is not None:
             self._row = Compiler(oracle, columns, what=what, timezone=timezone)
-        self._special: dict[type[exp.Expression], Callable[[exp.Expression], Compiled]] = {
+        self._special: dict[type[exp.Expr], Callable[[exp.Expr], Compiled]] = {
             exp.Column: self._column,
             exp.Literal: self._literal,
             exp.Cast: self._cast,
@@ -150,21 +100,21 @@ class Compiler:
 
     # ------------------------------------------------------------ nodes
 
-    def _render(self, node: exp.Expression) -> Compiled:
+    def _render(self, node: exp.Expr) -> Compiled:
         special = self._special.get(type(node))
         if special is not None:
             return special(node)
         clone = node.copy()
         operands: list[Compiled] = []
         self._descend(clone, operands)
-        self._agree(node, operands)
+        agree(node, operands, self._constant)
         sql = clone.sql(dialect=Expressions)
         may_fail = any(operand.may_fail for operand in operands) or isinstance(
             node, (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg)
         )
         return Compiled(sql, self._type(sql, node), may_fail)
 
-    def _descend(self, node: exp.Expression, operands: list[Compiled]) -> None:
+    def _descend(self, node: exp.Expr, operands: list[Compiled]) -> None:
         """Replace the operands below a node of syntax by their compiled SQL."""
         for child in list(node.iter_expressions()):
             if isinstance(node, exp.Case) and isinstance(child, exp.If):
@@ -176,15 +126,15 @@ class Compiler:
                 operands.append(compiled)
                 child.replace(exp.Var(this=f"({compiled.sql})"))
 
-    def _column(self, node: exp.Expression) -> Compiled:
+    def _column(self, node: exp.Expr) -> Compiled:
         return self.column(node.name)
 
-    def _literal(self, node: exp.Expression) -> Compiled:
+    def _literal(self, node: exp.Expr) -> Compiled:
         if node.is_string:
             return Compiled(literal(node.name), "VARCHAR", literal=True)
         return Compiled(node.name, self._type(node.name, node), literal=True)
 
-    def _cast(self, node: exp.Expression) -> Compiled:
+    def _cast(self, node: exp.Expr) -> Compiled:
         inner = self._render(node.this)
         target = cast_type(node)
         try:
@@ -200,7 +150,7 @@ class Compiler:
             self._constant(value, node)
         return Compiled(value, target.duckdb, may_fail=not inner.literal)
 
-    def _call(self, node: exp.Expression) -> Compiled:
+    def _call(self, node: exp.Expr) -> Compiled:
         function = FUNCTIONS[node.name.lower()]
         if function.aggregate:
             return self._aggregate(node, function, None)
@@ -213,7 +163,7 @@ class Compiler:
             raise ExpressionError([(f"`{node.sql(dialect=Expressions)}` is a floating value", None)])
         return compiled
 
-    def _call_sql(self, function: Function, node: exp.Expression, arguments: list[Compiled]) -> str:
+    def _call_sql(self, function: Function, node: exp.Expr, arguments: list[Compiled]) -> str:
         if function.name == "strptime":
             return self._strptime(node, arguments)
         texts = tuple(argument.sql for argument in arguments)
@@ -221,7 +171,7 @@ class Compiler:
             return f"({function.rewrite(texts)})"
         return f"{function.name}({', '.join(texts)})"
 
-    def _strptime(self, node: exp.Expression, arguments: list[Compiled]) -> str:
+    def _strptime(self, node: exp.Expr, arguments: list[Compiled]) -> str:
         text, fmt = arguments[0].sql, node.expressions[1].name
         try:
             conversion = convert(text, "VARCHAR", parse_type("timestamp"), formats=(fmt,))
@@ -230,32 +180,40 @@ class Compiler:
         failure = _raise(text, "TIMESTAMP", f"timestamp in the format {fmt}")
         return f"(CASE WHEN {text} IS NULL THEN NULL ELSE coalesce({conversion.sql}, {failure}) END)"
 
-    def _check_arguments(self, function: Function, node: exp.Expression, arguments: list[Compiled]) -> None:
+    def _check_arguments(self, function: Function, node: exp.Expr, arguments: list[Compiled]) -> None:
         shown = node.sql(dialect=Expressions)
         for index, argument in enumerate(arguments):
             wanted = function.arguments[min(index, len(function.arguments) - 1)]
             if wanted == "constant":
                 if not argument.literal:
-                    raise ExpressionError([(f"`{shown}`: argument {index + 1} has to be a constant", function.signature)])
+                    raise ExpressionError(
+                        [(f"`{shown}`: argument {index + 1} has to be a constant", function.signature)]
+                    )
             elif wanted != "any" and argument.kind not in (*_ARGUMENT_KINDS[wanted], "null"):
                 hint = _text_hint(function, argument)
-                raise ExpressionError([(f"`{shown}`: argument {index + 1} is {argument.kind}, expected {wanted}", hint)])
+                raise ExpressionError(
+                    [(f"`{shown}`: argument {index + 1} is {argument.kind}, expected {wanted}", hint)]
+                )
         if function.arguments[-1] == "any" and function.name not in ("concat", "concat_ws"):
-            self._same_kind(node, arguments)
+            same_kind(node, arguments, self._constant)
 
     # ------------------------------------------------------------ groups
 
-    def _filter(self, node: exp.Expression) -> Compiled:
+    def _filter(self, node: exp.Expr) -> Compiled:
         call, condition = node.this, node.expression.this
         return self._aggregate(call, FUNCTIONS[call.name.lower()], condition)
 
-    def _aggregate(self, node: exp.Expression, function: Function, condition: exp.Expression | None) -> Compiled:
+    def _aggregate(self, node: exp.Expr, function: Function, condition: exp.Expr | None) -> Compiled:
         if self._aggregation is None or self._row is None:
-            raise ExpressionError([(f"{function.name}() is an aggregate, which only a target with `one_row_per` may use", None)])
+            raise ExpressionError(
+                [(f"{function.name}() is an aggregate, which only a target with `one_row_per` may use", None)]
+            )
         clone = node.copy()
         kinds = [self._row_part(child) for child in _aggregate_operands(clone)]
         if function.name == "sum" and "float" in kinds:
-            raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: a sum of floating values depends on their order", None)])
+            raise ExpressionError(
+                [(f"`{node.sql(dialect=Expressions)}`: a sum of floating values depends on their order", None)]
+            )
         if function.ordered:
             _break_ties(clone)
         sql = clone.sql(dialect=Expressions)
@@ -270,7 +228,7 @@ class Compiler:
             self._oracle.declare(alias, self._type(sql, node))
         return Compiled(quoted(alias), self._oracle.declared(alias))
 
-    def _row_part(self, node: exp.Expression) -> TypeKind:
+    def _row_part(self, node: exp.Expr) -> TypeKind:
         """Compile an operand of an aggregate for the single row, and replace it by its alias."""
         if isinstance(node, exp.Star) or self._row is None or self._aggregation is None:
             return "other"
@@ -288,72 +246,21 @@ class Compiler:
 
     # ------------------------------------------------------------ types
 
-    def _type(self, sql: str, node: exp.Expression) -> str:
+    def _type(self, sql: str, node: exp.Expr) -> str:
         try:
             return self._oracle.type_of(sql)
         except duckdb.Error as error:
             shown = node.sql(dialect=Expressions)
             raise ExpressionError([(f"`{shown}`: {_first_line(error)}", None)]) from error
 
-    def _constant(self, sql: str, node: exp.Expression) -> None:
+    def _constant(self, sql: str, node: exp.Expr) -> None:
         try:
             self._oracle.constant(sql)
         except duckdb.Error as error:
             raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: {_first_line(error)}", None)]) from error
 
-    def _agree(self, node: exp.Expression, operands: list[Compiled]) -> None:
-        if isinstance(node, (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between)):
-            self._same_kind(node, operands)
-        elif isinstance(node, exp.Case):
-            self._case(node, operands)
-        elif isinstance(node, exp.If):
-            self._same_kind(node, operands[1:])
-        elif isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg)):
-            self._arithmetic(node, operands)
-        elif isinstance(node, (exp.And, exp.Or, exp.Not)):
-            wrong = next((each for each in operands if each.kind not in ("boolean", "null")), None)
-            if wrong is not None:
-                raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: expected conditions, found {wrong.kind}", None)])
-        elif isinstance(node, (exp.Like, exp.ILike)) and any(each.kind not in ("text", "null") for each in operands):
-            raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: like compares texts", None)])
 
-    def _case(self, node: exp.Expression, operands: list[Compiled]) -> None:
-        """Operands come as: the compared value if any, then condition and result of each branch, then the default."""
-        start = 1 if node.this is not None else 0
-        count = len(node.args["ifs"])
-        results = [operands[start + 2 * index + 1] for index in range(count)] + operands[start + 2 * count :]
-        if start:
-            self._same_kind(node, [operands[0], *(operands[1 + 2 * index] for index in range(count))])
-        self._same_kind(node, results)
-
-    def _same_kind(self, node: exp.Expression, operands: list[Compiled]) -> None:
-        kinds = {operand.kind for operand in operands} - {"null"}
-        times = kinds & set(_TIMES)
-        if times and kinds - times == {"text"}:
-            texts = [operand for operand in operands if operand.kind == "text"]
-            if all(operand.literal for operand in texts) and len(times) == 1:
-                for operand in texts:
-                    self._constant(f"CAST({operand.sql} AS {_TIME_TYPES[min(times)]})", node)
-                return
-        families = {"number" if kind in ("integer", "decimal") else "day" if kind in ("date", "timestamp") else kind for kind in kinds}
-        if len(families) > 1:
-            shown = node.sql(dialect=Expressions)
-            raise ExpressionError([(f"`{shown}` mixes {' and '.join(sorted(kinds))}", "cast one of them: a cast is exact or rejects the row")])
-
-    def _arithmetic(self, node: exp.Expression, operands: list[Compiled]) -> None:
-        kinds = [operand.kind for operand in operands]
-        shown = node.sql(dialect=Expressions)
-        if "interval" in kinds or (isinstance(node, (exp.Add, exp.Sub)) and set(kinds) & set(_TIMES)):
-            return
-        if any(kind not in (*_NUMBERS, "null") for kind in kinds):
-            raise ExpressionError([(f"`{shown}` calculates with {' and '.join(sorted(set(kinds)))}", "cast to a number first")])
-        if "float" in kinds and set(kinds) - {"float", "null"}:
-            raise ExpressionError([(f"`{shown}` mixes floating and exact numbers", None)])
-        if isinstance(node, exp.IntDiv) and set(kinds) - {"integer", "null"}:
-            raise ExpressionError([(f"`{shown}`: `//` divides whole numbers only", None)])
-
-
-def cast_type(node: exp.Expression) -> LogicalType:
+def cast_type(node: exp.Expr) -> LogicalType:
     """The type that a cast asks for; ExpressionError when it is none of ours."""
     try:
         return parse_type(node.args["to"].sql(dialect=Expressions))
@@ -374,9 +281,9 @@ class Oracle(TypeOracle):
         return self._columns[alias]
 
 
-def _aggregate_operands(node: exp.Expression) -> list[exp.Expression]:
+def _aggregate_operands(node: exp.Expr) -> list[exp.Expr]:
     """What has to be computed per row inside an aggregate: its arguments and what it is ordered by, without constants."""
-    found: list[exp.Expression] = []
+    found: list[exp.Expr] = []
     for argument in node.expressions:
         inner = argument
         if isinstance(inner, exp.Order):
@@ -389,7 +296,7 @@ def _aggregate_operands(node: exp.Expression) -> list[exp.Expression]:
     return found
 
 
-def _break_ties(node: exp.Expression) -> None:
+def _break_ties(node: exp.Expr) -> None:
     """Order rows that are equal in ORDER BY by the value itself, so that the result does not depend on how they were read."""
     order = node.find(exp.Order)
     if order is None:

@@ -64,8 +64,10 @@ def parse_type(text: str) -> LogicalType:
         if simple.kind == "text" and found[3] is None:
             return LogicalType("text", length=int(found[2]))
     hint = nearest(name, [*SIMPLE_TYPES, "decimal"])
-    raise TypeTextError(f"`{text}` is not a type{f', {hint}' if hint else ''}; types are integer, decimal(p,s), float, boolean, "
-                        "date, time, timestamp, instant, text, bytes, uuid, json")
+    raise TypeTextError(
+        f"`{text}` is not a type{f', {hint}' if hint else ''}; types are integer, decimal(p,s), float, boolean, "
+        "date, time, timestamp, instant, text, bytes, uuid, json"
+    )
 
 
 def _decimal(precision: str | None, scale: str | None) -> LogicalType:
@@ -73,5 +75,7 @@ def _decimal(precision: str | None, scale: str | None) -> LogicalType:
         raise TypeTextError("a decimal needs its precision and scale, e.g. decimal(18,2)")
     digits, fraction = int(precision), int(scale or 0)
     if not 1 <= digits <= _MAX_PRECISION or fraction > digits:
-        raise TypeTextError(f"decimal({digits},{fraction}) is out of range: at most {_MAX_PRECISION} digits, scale at most precision")
+        raise TypeTextError(
+            f"decimal({digits},{fraction}) is out of range: at most {_MAX_PRECISION} digits, scale at most precision"
+        )
     return LogicalType("decimal", precision=digits, scale=fraction)
