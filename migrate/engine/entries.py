@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.engine.jobs import Job, UnitsJob
 from migrate.mapping.transformer import Mapped
 from migrate.write.rows import UNIT, Aside
 from migrate.write.settle import REJECT_SCHEMA, unit_text
@@ -63,6 +64,29 @@ def finding_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
     columns = {"unit_key": pa.array(texts, pa.string())}
     columns |= {name: mapped.findings[name] for name in ("level", "target", "field", "rule", "reason", "value")}
     return pa.table(columns).select(list(FINDING_COLUMNS))
+
+
+def only_wanted(mapped: Mapped, job: Job, unit_columns: Sequence[str]) -> Mapped:
+    """Without the units that the job did not ask for: source rows can share the key of one that it did."""
+    texts = _unit_texts(mapped.units, unit_columns, np.asarray(mapped.units[UNIT])) if isinstance(job, UnitsJob) else []
+    unwanted = [unit for unit, text in zip(mapped.units[UNIT].to_pylist(), texts, strict=False) if not job.wants(text)]
+    if not unwanted:
+        return mapped
+
+    def without(table: pa.Table) -> pa.Table:
+        return table.filter(pc.invert(pc.is_in(table[UNIT], value_set=pa.array(unwanted, pa.int64()))))
+
+    units = without(mapped.units)
+    dropped = pc.sum(mapped.units["_rows"]).as_py() - (pc.sum(units["_rows"]).as_py() or 0)
+    return Mapped(
+        rows_read=mapped.rows_read - dropped,
+        units=units,
+        filtered=mapped.filtered,
+        rows={name: without(rows) for name, rows in mapped.rows.items()},
+        rejects=without(mapped.rejects),
+        findings=without(mapped.findings),
+        raw=without(mapped.raw),
+    )
 
 
 def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:

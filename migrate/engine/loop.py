@@ -1,6 +1,6 @@
-"""The loop of a pass: hand out ranges to workers, take in what they counted, and stop when something says so.
+"""The loop of a pass: hand out batches to workers, take in what they counted, and stop when something says so.
 
-for each range, in source order:
+for each batch, in source order:
 wait while throttled
 hand it to a free worker
 take in finished batches: count, tell, judge the limits
@@ -20,44 +20,47 @@ from dataclasses import dataclass
 from migrate.engine.breaker import Breaker
 from migrate.engine.events import BatchDone, Waiting
 from migrate.engine.heartbeat import Heartbeat
+from migrate.engine.jobs import Job
 from migrate.engine.worker import Worker, Workshop
 from migrate.errors import Interrupted, Paused
 from migrate.ledger.counts import Counts
-from migrate.values import KeyRange
+
+WORKERS = 2
+"""Threads unless told otherwise: one reads and maps while the database is busy with the other's rows."""
 
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    key_range: KeyRange
+    job: Job
     counts: Counts
     attempts: int
     seconds: float
 
 
 class BatchLoop:
-    """Runs the batches of one pass with `workers` threads."""
+    """Runs the batches of one pass with `workers` threads (default `WORKERS`)."""
 
-    def __init__(self, shop: Workshop, heartbeat: Heartbeat, workers: int) -> None:
+    def __init__(self, shop: Workshop, heartbeat: Heartbeat, workers: int | None) -> None:
         self._shop = shop
         self._heartbeat = heartbeat
         self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        self._all = [Worker(shop, f"{threading.get_ident():x}-{number}") for number in range(workers)]
+        self._all = [Worker(shop, f"{threading.get_ident():x}-{number}") for number in range(workers or WORKERS)]
         for worker in self._all:
             self._workers.put(worker)
         self._breaker = Breaker(shop.plan.mapping.limits)
         self._running: set[Future[_Done]] = set()
         self._free_at = time.monotonic()
 
-    def run(self, ranges: Iterator[KeyRange]) -> None:
-        """Do all ranges. Raises Paused, Interrupted, Fenced, or what a batch could not get over; batches in hand are finished first."""
+    def run(self, jobs: Iterator[Job]) -> None:
+        """Do all batches. Raises Paused, Interrupted, Fenced, or what a batch could not get over; batches in hand are finished first."""
         with ThreadPoolExecutor(len(self._all), thread_name_prefix="batch") as pool:
             try:
-                for key_range in ranges:
+                for job in jobs:
                     self._make_room()
-                    self._throttle(key_range)
-                    self._running.add(pool.submit(self._do, key_range))
+                    self._throttle()
+                    self._running.add(pool.submit(self._do, job))
                 while self._running:
                     self._take_in()
             finally:
@@ -67,14 +70,14 @@ class BatchLoop:
                 for worker in self._all:
                     worker.close()
 
-    def _do(self, key_range: KeyRange) -> _Done:
+    def _do(self, job: Job) -> _Done:
         worker = self._workers.get()
         began = time.monotonic()
         try:
-            counts, attempts = worker.do(key_range)
+            counts, attempts = worker.do(job)
         finally:
             self._workers.put(worker)
-        return _Done(key_range, counts, attempts, time.monotonic() - began)
+        return _Done(job, counts, attempts, time.monotonic() - began)
 
     def _make_room(self) -> None:
         """Wait until a worker is free; one range may lie ready for each, so that none has to wait for a border."""
@@ -96,7 +99,7 @@ class BatchLoop:
                 BatchDone(
                     self._shop.plan.name,
                     self._shop.lease.run,
-                    batch.key_range.number,
+                    batch.job.number,
                     batch.counts,
                     batch.seconds,
                     batch.attempts,
@@ -118,7 +121,7 @@ class BatchLoop:
                 f"stopped at a batch border: {self._shop.stop.reason}", next_step="run the same command again to go on"
             )
 
-    def _throttle(self, key_range: KeyRange) -> None:
+    def _throttle(self) -> None:
         rows_per_second = self._heartbeat.steering().throttle_rows
         now = time.monotonic()
         if rows_per_second is None:
@@ -129,6 +132,6 @@ class BatchLoop:
             self._shop.stop.wait(min(seconds, _POLL_SECONDS))
             self._obey()
             if self._heartbeat.steering().throttle_rows != rows_per_second:
-                self._throttle(key_range)
+                self._throttle()
                 return
         self._free_at = max(self._free_at, now) + self._shop.plan.batch_rows / rows_per_second

@@ -64,8 +64,8 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
         raise StateError(
             f"run {run_id} vanished from the ledger while it began", next_step="run the same command again"
         )
-    passes = read_passes(ledger, run_id)
-    current = passes[-1] if passes else begin_pass(ledger, run_id, "full", source_now)
+    full = [each for each in read_passes(ledger, run_id) if each.kind == "full"]
+    current = full[-1] if full else begin_pass(ledger, run_id, "full", source_now)
     return Started(run, lease, current, existing is not None)
 
 

@@ -1,4 +1,4 @@
-"""One worker: reads a key range, maps it, and writes it in one batch transaction; tries again what may succeed.
+"""One worker: reads the rows of a batch, maps them, and writes them in one batch transaction; tries again what may succeed.
 
 A worker owns its connections and its transformer, and does one batch at a time. Batches are independent and idempotent: whoever runs the same
 one again, at once or after a crash, finds it done or does it.
@@ -18,10 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from migrate.engine.chunks import read_chunks
-from migrate.engine.entries import aside_entries, distinct_units, finding_entries, reject_entries
+from migrate.engine.entries import aside_entries, distinct_units, finding_entries, only_wanted, reject_entries
 from migrate.engine.events import Listener, Waiting
-from migrate.engine.options import CHUNK_BYTES
+from migrate.engine.jobs import Job
 from migrate.engine.plan import Plan
 from migrate.engine.stop import StopToken
 from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, TransientFault
@@ -31,7 +30,6 @@ from migrate.ledger.lease import Lease, register_worker
 from migrate.ledger.runs import entry_from_row
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.port import SourceReader, TargetSession
-from migrate.values import KeyRange
 from migrate.write.claims import Claims
 from migrate.write.pending import encode_pending
 from migrate.write.rows import UNIT
@@ -77,9 +75,9 @@ class Worker:
         self._reader: SourceReader | None = None
         self._writer = UnitWriter(shop.plan.targets, shop.plan.parents, Claims(shop.ledger, shop.lease.run))
 
-    def do(self, key_range: KeyRange) -> tuple[Counts, int]:
-        """Do the batch of this range; what it counted, and at which attempt it succeeded."""
-        return self.persist(lambda: self._attempt(key_range), f"batch {key_range.number}")
+    def do(self, job: Job) -> tuple[Counts, int]:
+        """Do one batch; what it counted, and at which attempt it succeeded."""
+        return self.persist(lambda: self._attempt(job), f"batch {job.number}")
 
     def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
         """Run a step, again after faults that may pass; raises the last one when they do not."""
@@ -139,20 +137,20 @@ class Worker:
                 f"stopped before {what} was tried again", next_step="run the same command again"
             ) from fault
 
-    def _attempt(self, key_range: KeyRange) -> Counts:
-        batch = BatchId(self._shop.lease.run, self._shop.pass_no, key_range.number)
-        with closing(self._prepare(key_range)) as prepared:
+    def _attempt(self, job: Job) -> Counts:
+        batch = BatchId(self._shop.lease.run, self._shop.pass_no, job.number)
+        with closing(self._prepare(job)) as prepared:
             first = next(prepared)
-            return self._apply(key_range, batch, itertools.chain([first], prepared))
+            return self._apply(job, batch, itertools.chain([first], prepared))
 
-    def _apply(self, key_range: KeyRange, batch: BatchId, prepared: Iterator[tuple[pa.Table, Mapped]]) -> Counts:
+    def _apply(self, job: Job, batch: BatchId, prepared: Iterator[tuple[pa.Table, Mapped]]) -> Counts:
         with self._shop.gate:
             transaction = BatchTransaction(self._shop.ledger, self.session, self._shop.lease, batch, self._shop.tables)
             try:
                 transaction.begin(self._name)
                 offset = 0
                 for chunk, mapped in prepared:
-                    self._write(transaction, key_range, chunk, mapped, offset)
+                    self._write(transaction, job, chunk, mapped, offset)
                     offset += chunk.num_rows
                 ungrouped = [target.name for target in self._shop.plan.targets if not target.grouped]
                 return transaction.finish(ungrouped)
@@ -162,20 +160,19 @@ class Worker:
                 transaction.abandon()
                 raise
 
-    def _prepare(self, key_range: KeyRange) -> Generator[tuple[pa.Table, Mapped], None, None]:
+    def _prepare(self, job: Job) -> Generator[tuple[pa.Table, Mapped], None, None]:
         """Read and map chunk by chunk; the first is ready before the transaction begins."""
-        for chunk in read_chunks(self.reader, key_range, self._shop.plan.program, CHUNK_BYTES):
-            yield chunk, self._transformer.apply(chunk)
+        program = self._shop.plan.program
+        for chunk in job.chunks(self.reader, program):
+            yield chunk, only_wanted(self._transformer.apply(chunk), job, program.unit_columns)
 
-    def _write(
-        self, transaction: BatchTransaction, key_range: KeyRange, chunk: pa.Table, mapped: Mapped, offset: int
-    ) -> None:
+    def _write(self, transaction: BatchTransaction, job: Job, chunk: pa.Table, mapped: Mapped, offset: int) -> None:
         columns = self._shop.plan.program.unit_columns
         rejected = distinct_units(mapped.rejects)
         good = mapped.units
         if len(rejected):
             good = good.filter(pa.array(~np.isin(np.asarray(good[UNIT]), rejected)))
-        units = Units.of_range(good, mapped.rows, columns, key_range.number, offset)
+        units = Units.of_range(good, mapped.rows, columns, job.order, offset)
         result = self._writer.write(self.session, units)
         transaction.add_undo(result.undo)
         transaction.add_pending(encode_pending(units, [each for each in result.aside if each.pending]))
