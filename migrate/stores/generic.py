@@ -25,7 +25,7 @@ from migrate.stores.urls import parse_url, redacted
 from migrate.values import Key, KeyRange, KeyValue, SourceSpec, TableShape
 
 _SNAPSHOT_LEVELS: Final = ("REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE")
-_FIRST_ROWS: Final = 500
+_FIRST_ROWS: Final = 32
 _PICK_KEYS: Final = 200
 
 
@@ -115,26 +115,27 @@ class GenericReader:
         exact = self._table.batch(columns, [found])
         return tuple(exact.column(index)[0].as_py() for index in range(len(columns)))
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
-        """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`."""
-        columns = key_range.columns
+    def read(
+        self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, columns: tuple[str, ...] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`; `columns`, then `ANOMALY`."""
+        by = key_range.columns
+        names = self._table.shape.names if columns is None else columns
         predicate = self._ordering.between(
-            self._table.key_columns(columns),
-            self._bound(columns, key_range.after),
-            self._bound(columns, key_range.upto),
+            self._table.key_columns(by), self._bound(by, key_range.after), self._bound(by, key_range.upto)
         )
-        return self._stream(
-            self._table.shape.names, self._select(self._table.shape.names, predicate, order), chunk_bytes
-        )
+        return self._stream(names, self._select(names, predicate, order), chunk_bytes)
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys`, sorted by `order`."""
-        names = self._table.shape.names
+    def pick(
+        self, by: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys`, sorted by `order`."""
+        names = self._table.shape.names if columns is None else columns
         if not keys:
             return self._table.schema(names).empty_table()
         # Nested, since one long chain of OR is deeper than some parsers go.
         groups = [keys[start : start + _PICK_KEYS] for start in range(0, len(keys), _PICK_KEYS)]
-        arms = [Grouping(sa.or_(*(self._table.equals(columns, key) for key in group))) for group in groups]
+        arms = [Grouping(sa.or_(*(self._table.equals(by, key) for key in group))) for group in groups]
         statement = self._select(names, sa.or_(*arms), order)
         return pa.Table.from_batches(list(self._stream(names, statement, 1 << 24)), self._table.schema(names))
 

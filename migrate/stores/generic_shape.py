@@ -9,14 +9,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from migrate.values import Column, DefaultKind, ForeignKey, LogicalType, TableShape, UniqueKey
+from migrate.values import INT64_HIGH, INT64_LOW, Column, DefaultKind, ForeignKey, LogicalType, TableShape, UniqueKey
 
 _CHANGES: Final = ("CASCADE", "SET NULL", "SET DEFAULT")
-_INTEGERS: Final[tuple[tuple[type[sa.types.TypeEngine[Any]], int], ...]] = (
-    (sa.SmallInteger, 16),
-    (sa.BigInteger, 64),
-    (sa.Integer, 32),
-)
+_SMALL_BITS: Final = {"TINYINT": 8, "MEDIUMINT": 24}
+_BINARY: Final = ("BLOB", "BINARY", "BYTEA", "IMAGE", "RAW")
 _FIXED: Final = ("CHAR", "NCHAR")
 
 
@@ -40,11 +37,8 @@ def reflect(connection: sa.Connection, name: str) -> tuple[sa.Table, TableShape]
 
 def logical_type(declared: sa.types.TypeEngine[Any], dialect: str) -> LogicalType:
     """The logical type of a reflected type; `unsupported` for one that SQLAlchemy's generic types do not cover."""
-    for kind, bits in _INTEGERS:
-        if isinstance(declared, kind):
-            # SQLite stores any integer up to 64 bits whatever the column's type is called.
-            width = 64 if dialect == "sqlite" else bits
-            return LogicalType("integer", low=-(2 ** (width - 1)), high=2 ** (width - 1) - 1)
+    if isinstance(declared, sa.Integer):
+        return _integer(declared, dialect)
     if isinstance(declared, sa.Float):
         return LogicalType("float", bits=32 if isinstance(declared, sa.REAL) and dialect != "sqlite" else 64)
     if isinstance(declared, sa.Numeric):
@@ -61,10 +55,20 @@ def logical_type(declared: sa.types.TypeEngine[Any], dialect: str) -> LogicalTyp
     return _other_type(declared)
 
 
+def _integer(declared: sa.Integer, dialect: str) -> LogicalType:
+    if dialect == "sqlite":  # stores any integer up to 64 bits whatever the column's type is called
+        return LogicalType("integer", low=INT64_LOW, high=INT64_HIGH)
+    by_class = 64 if isinstance(declared, sa.BigInteger) else 16 if isinstance(declared, sa.SmallInteger) else 32
+    bits = _SMALL_BITS.get(declared.__visit_name__, by_class)
+    if getattr(declared, "unsigned", False) or (dialect, declared.__visit_name__) == ("mssql", "TINYINT"):
+        return LogicalType("integer", low=0, high=2**bits - 1)
+    return LogicalType("integer", low=-(2 ** (bits - 1)), high=2 ** (bits - 1) - 1)
+
+
 def _other_type(declared: sa.types.TypeEngine[Any]) -> LogicalType:
     if isinstance(declared, sa.DateTime):
         return LogicalType("instant" if declared.timezone else "timestamp")
-    if isinstance(declared, sa.LargeBinary | sa.BINARY | sa.VARBINARY):
+    if isinstance(declared, sa.LargeBinary) or any(part in declared.__visit_name__ for part in _BINARY):
         return LogicalType("bytes", length=getattr(declared, "length", None))
     simple = ((sa.Boolean, "boolean"), (sa.Date, "date"), (sa.Time, "time"))
     for generic, kind in simple:
@@ -90,8 +94,8 @@ def _column(column: sa.Column[Any], dialect: str) -> Column:
         nullable=bool(column.nullable),
         default_kind=kind,
         default=default,
-        declared=str(column.type.compile(dialect=None)) if not isinstance(column.type, sa.types.NullType) else "",
-        collation=getattr(column.type, "collation", None),
+        declared=repr(column.type),
+        collation=collation if isinstance(collation := getattr(column.type, "collation", None), str) else None,
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
 from migrate.errors import EnvironmentFault, InputError
-from migrate.stores.port import ROW_NUMBER, AbstractSnapshot
+from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
 from migrate.stores.postgres_constraints import hidden_rows, unique_keys
 from migrate.stores.postgres_describe import (
@@ -31,7 +31,7 @@ from migrate.stores.postgres_describe import (
 from migrate.stores.postgres_errors import connect_faults
 from migrate.stores.postgres_keys import key_literal, parse_key, typed_values
 from migrate.stores.postgres_read import Readout
-from migrate.stores.postgres_types import PostgresColumn, Relation, quote
+from migrate.stores.postgres_types import PostgresColumn, Relation, literal, quote
 from migrate.stores.predicates import KeyColumn, Ordering
 from migrate.stores.urls import parse_url, redacted, with_socket_folders
 from migrate.values import Column, Key, KeyRange, LogicalType, SourceSpec, TableShape, UniqueKey
@@ -40,6 +40,7 @@ Positions = npt.NDArray[np.int64]
 
 _ALIAS: Final = "s"
 _TID_BITS: Final = 16
+_TABLE_CHUNK: Final = 1 << 24
 _TID_DTYPE: Final = np.dtype([("block", ">u4"), ("offset", ">u2")])
 _READ_SETTINGS: Final = {
     "default_transaction_read_only": "on",
@@ -114,10 +115,15 @@ class PostgresSource:
         """Engine and major version: minor ones do not change rows or their order."""
         return {"engine": "postgresql", "version": self._version}
 
-    def readout(self, names: Sequence[str] | None = None) -> Readout:
-        """How to select columns of the relation, by default all but the row number."""
-        wanted = [column.name for column in self.relation.columns] if names is None else names
-        return Readout([self.relation.column(name) for name in wanted], _ALIAS, raw_text=self._raw_text)
+    def readout(self, names: Sequence[str]) -> Readout:
+        """How to select these columns of the relation; a row number among them is left out."""
+        wanted = [self.relation.column(name) for name in names if name != ROW_NUMBER]
+        return Readout(wanted, _ALIAS, raw_text=self._raw_text)
+
+    def schema(self, names: Sequence[str]) -> pa.Schema:
+        """Arrow schema of these columns, then `ANOMALY`."""
+        fields = [pa.field(name, self.shape.column(name).type.arrow) for name in names]
+        return pa.schema([*fields, pa.field(ANOMALY, pa.string())])
 
 
 class PostgresReader:
@@ -152,26 +158,29 @@ class PostgresReader:
             return None
         return parse_key([self._relation.column(name) for name in columns], found[0])
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
-        """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`; schema as in the shape, then `ANOMALY`."""
+    def read(
+        self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, columns: tuple[str, ...] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows of the range, sorted by `order`, in chunks of about `chunk_bytes`; `columns`, then `ANOMALY`."""
         if key_range.columns == (ROW_NUMBER,):
-            return self._read_positions(key_range, chunk_bytes)
+            # No ORDER BY: a TID range scan returns rows in their order, which `_stream` makes sure of.
+            return self._stream(columns, _tid_range(key_range.after, key_range.upto), chunk_bytes, by_position=True)
         where = _where(_ORDERING.in_range(self._key_columns(key_range.columns), key_range))
-        return self._stream(self._source.readout(), f"{where} {_order_by(order)}", chunk_bytes)
+        return self._stream(columns, f"{where} {_order_by(order)}", chunk_bytes)
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys`, NULL being equal to NULL, sorted by `order`."""
-        readout = self._source.readout()
-        if not keys:
-            return readout.schema.empty_table()
-        described = [self._relation.column(name) for name in columns]
-        where = f"WHERE {_any_key(described, keys)} {_order_by(order)}"
-        return pa.Table.from_batches(list(self._stream(readout, where, 1 << 24)), readout.schema)
+    def pick(
+        self, by: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys`, NULL being equal to NULL, sorted by `order`."""
+        if by == (ROW_NUMBER,):
+            condition = f"{_qualified(ROW_NUMBER)} = ANY ({literal(_tid_array(keys))}::tid[])"
+        else:
+            condition = _any_key([self._relation.column(name) for name in by], keys) or "false"
+        return self._table(columns, f"WHERE {condition} {_order_by(order)}")
 
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and `ANOMALY`."""
-        readout = self._source.readout(columns)
-        return pa.Table.from_batches(list(self._stream(readout, "", 1 << 24)), readout.schema)
+        return self._table(columns, "")
 
     def now(self) -> str:
         """The server's clock in UTC."""
@@ -181,11 +190,37 @@ class PostgresReader:
         """Free the connection."""
         self._connection.close()
 
-    def _stream(self, readout: Readout, tail: str, chunk_bytes: int) -> Iterator[pa.RecordBatch]:
-        statement = f"SELECT {readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {tail}"
+    def _table(self, columns: Sequence[str] | None, tail: str) -> pa.Table:
+        names = self._source.shape.names if columns is None else columns
+        return pa.Table.from_batches(list(self._stream(names, tail, _TABLE_CHUNK)), self._source.schema(names))
+
+    def _stream(
+        self, columns: Sequence[str] | None, tail: str, chunk_bytes: int, *, by_position: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows of `tail`; `by_position` insists on ascending row numbers."""
+        names = self._source.shape.names if columns is None else columns
+        readout = self._source.readout(names)
+        numbered = by_position or ROW_NUMBER in names
+        position = f"{_ALIAS}.ctid, " if numbered else ""
+        statement = f"SELECT {position}{readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {tail}"
+        last = -1
         with closing(self._connection.stream(statement, chunk_bytes)) as batches:
             for batch in batches:
-                yield readout.convert(batch)
+                if not numbered:
+                    yield readout.convert(batch)
+                    continue
+                positions = _positions(batch.column(0))
+                if by_position and len(positions):
+                    self._require_ascending(positions, last)
+                    last = int(positions[-1])
+                converted = readout.convert(batch.select(range(1, batch.num_columns)))
+                yield _arranged(converted, positions, self._source.schema(names))
+
+    def _require_ascending(self, positions: Positions, last: int) -> None:
+        if (np.diff(positions, prepend=last) <= 0).any():
+            raise EnvironmentFault(
+                "the server did not return rows in their physical order", where=self._source.shape.name
+            )
 
     def _key_columns(self, names: tuple[str, ...]) -> list[KeyColumn]:
         return [
@@ -200,29 +235,16 @@ class PostgresReader:
         )
         return None if found is None or found.num_rows == 0 else (int(_positions(found.column(0))[0]),)
 
-    def _read_positions(self, key_range: KeyRange, chunk_bytes: int) -> Iterator[pa.RecordBatch]:
-        readout = self._source.readout()
-        where = _tid_range(key_range.after, key_range.upto)
-        statement = f"SELECT {_ALIAS}.ctid, {readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {where}"
-        last = -1
-        with closing(self._connection.stream(statement, chunk_bytes)) as batches:
-            for batch in batches:
-                positions = _positions(batch.column(0))
-                steps = np.diff(positions, prepend=last)
-                if (steps <= 0).any():
-                    raise EnvironmentFault(
-                        "the server did not return rows in their physical order", where=self._source.shape.name
-                    )
-                last = int(positions[-1]) if len(positions) else last
-                converted = readout.convert(batch.select(range(1, batch.num_columns)))
-                yield _with_positions(converted, positions)
-
 
 def _described(connection: sa.Connection, spec: SourceSpec) -> tuple[Relation, TableShape]:
     if spec.query is not None:
         relation = describe_query(connection, spec.query)
         columns = tuple(column.column for column in relation.columns)
-        return relation, TableShape("query", columns, rows=estimated_rows(connection, relation))
+        missing = sorted(set(spec.key) - {column.name for column in columns})
+        if missing:
+            raise InputError(f"the query has no column {', '.join(missing)}", where="source → key")
+        declared = (UniqueKey("key", spec.key),) if spec.key else ()
+        return relation, TableShape("query", columns, declared, rows=estimated_rows(connection, relation))
     name = spec.table or ""
     found = find_relation(connection, name)
     if found is None:
@@ -250,7 +272,7 @@ def _described(connection: sa.Connection, spec: SourceSpec) -> tuple[Relation, T
 
 def _qualified(name: str) -> str:
     # Qualified, since ORDER BY takes a bare name for the selected expression and not for the column with the index.
-    return f"{_ALIAS}.{quote(name)}"
+    return f"{_ALIAS}.ctid" if name == ROW_NUMBER else f"{_ALIAS}.{quote(name)}"
 
 
 def _order_by(order: tuple[str, ...]) -> str:
@@ -282,17 +304,20 @@ def _any_key(columns: Sequence[PostgresColumn], keys: Sequence[Key]) -> str:
 
 def _tid_range(after: Key | None, upto: Key | None) -> str:
     # Always a lower bound, so that the plan is a TID range scan and not a sequential one.
-    bounds = [f"{_ALIAS}.ctid > {_tid(after) if after is not None else chr(39) + '(0,0)' + chr(39)}"]
-    if upto is not None:
-        bounds.append(f"{_ALIAS}.ctid <= {_tid(upto)}")
-    return "WHERE " + " AND ".join(bounds)
+    lower = "(0,0)" if after is None else _tid(after)
+    upper = "" if upto is None else f" AND {_ALIAS}.ctid <= {literal(_tid(upto))}"
+    return f"WHERE {_ALIAS}.ctid > {literal(lower)}{upper}"
+
+
+def _tid_array(keys: Sequence[Key]) -> str:
+    return "{" + ",".join(f'"{_tid(key)}"' for key in keys) + "}"
 
 
 def _tid(key: Key) -> str:
     position = key[0]
     if not isinstance(position, int):
         raise InputError(f"not a row number: {position!r}")
-    return f"'({position >> _TID_BITS},{position & 0xFFFF})'"
+    return f"({position >> _TID_BITS},{position & 0xFFFF})"
 
 
 def _positions(tids: pa.Array | pa.ChunkedArray) -> Positions:
@@ -305,12 +330,7 @@ def _positions(tids: pa.Array | pa.ChunkedArray) -> Positions:
     return np.asarray((raw["block"].astype(np.int64) << _TID_BITS) | raw["offset"], dtype=np.int64)
 
 
-def _with_positions(batch: pa.RecordBatch, positions: Positions) -> pa.RecordBatch:
-    at = batch.num_columns - 1
-    arrays = [*batch.columns[:at], pa.array(positions), batch.column(at)]
-    fields = [
-        *(batch.schema.field(index) for index in range(at)),
-        pa.field(ROW_NUMBER, pa.int64()),
-        batch.schema.field(at),
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+def _arranged(batch: pa.RecordBatch, positions: Positions, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns in the order of `schema`, with the row numbers where it has them."""
+    arrays = [pa.array(positions) if name == ROW_NUMBER else batch.column(name) for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
