@@ -4,6 +4,7 @@ from migrate.engine.doctor import Inspection, doctor
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run
 from migrate.engine.rejects import rejects_export, rejects_list, rejects_show
+from migrate.engine.replay import Replayed, rejects_replay
 from migrate.engine.run import run
 from migrate.engine.samples import Sample, sample
 from migrate.engine.steer import ledger_show, ledger_verify, pause, resume, status, throttle
@@ -13,6 +14,7 @@ from migrate.engine.summary import RunSummary
 __all__ = [
     "Inspection",
     "Plan",
+    "Replayed",
     "RunOptions",
     "RunSummary",
     "Sample",
@@ -24,6 +26,7 @@ __all__ = [
     "plan_run",
     "rejects_export",
     "rejects_list",
+    "rejects_replay",
     "rejects_show",
     "resume",
     "run",

@@ -13,7 +13,7 @@ from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.worker import Worker, Workshop
 from migrate.errors import DataError, Interrupted, Paused
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import applied_ranges, end_pass, read_entries, set_state, total
+from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
 from migrate.stores.port import ANOMALY
 from migrate.values import Key
 from migrate.write.settle import PendingId, Settled, Settler, next_pending
@@ -22,7 +22,7 @@ from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 def settle_pending(shop: Workshop, heartbeat: Heartbeat) -> None:
     """Rounds over the pending units until none is left; one writer."""
-    if next_pending(shop.ledger, shop.lease.run, ()) is None:
+    if next_pending(shop.ledger, shop.lease.run, shop.pass_no, ()) is None:
         return
     shop.listen(PhaseStarted(shop.plan.name, "settle"))
     worker = Worker(shop, "settle")
@@ -33,12 +33,13 @@ def settle_pending(shop: Workshop, heartbeat: Heartbeat) -> None:
 
 
 def complete(shop: Workshop) -> None:
-    """Mark the run complete, or raise DataError when its numbers do not add up."""
+    """End the pass, and with the last full pass the run; raises DataError when the numbers of the pass do not add up."""
     shop.listen(PhaseStarted(shop.plan.name, "finish"))
-    counts = total(read_entries(shop.ledger, shop.lease.run))
+    counts = total(read_entries(shop.ledger, shop.lease.run, shop.pass_no))
     if not counts.adds_up or counts.pending:
         raise DataError(
-            f"the counts of run {shop.lease.run} do not add up: {counts}",
+            f"the counts of pass {shop.pass_no} do not add up: {counts}",
+            where=f"run {shop.lease.run}",
             next_step="the run is not complete; this is a fault of the toolkit: please report it with `migrate ledger show`",
         )
     for target in shop.plan.targets:
@@ -46,9 +47,12 @@ def complete(shop: Workshop) -> None:
             add_event(shop.ledger, shop.plan.name, shop.lease.run, "sequence", {"table": target.name, "what": sentence})
             shop.listen(Notice(shop.plan.name, "info", sentence))
     end_pass(shop.ledger, shop.lease.run, shop.pass_no)
-    add_event(shop.ledger, shop.plan.name, shop.lease.run, "complete", {"read": counts.read, "mapped": counts.mapped})
+    detail = {"pass": shop.pass_no, "read": counts.read, "mapped": counts.mapped}
+    add_event(shop.ledger, shop.plan.name, shop.lease.run, "pass-complete", detail)
     seal(shop.ledger, shop.lease.run)
-    set_state(shop.ledger, shop.lease.run, "complete")
+    full = [each for each in read_passes(shop.ledger, shop.lease.run) if each.kind == "full"]
+    whole = all(each.ended_ms is not None for each in full)
+    set_state(shop.ledger, shop.lease.run, "complete" if whole else "interrupted")
 
 
 def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:
@@ -56,7 +60,7 @@ def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:
     while True:
         deferred: list[PendingId] = []
         settled = 0
-        while (which := next_pending(shop.ledger, shop.lease.run, deferred)) is not None:
+        while (which := next_pending(shop.ledger, shop.lease.run, shop.pass_no, deferred)) is not None:
             _obey(shop, heartbeat)
             outcome = _settle_one(shop, worker, which, final=final)
             deferred += outcome.deferred

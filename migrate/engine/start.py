@@ -49,24 +49,36 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
     """
     existing = _to_resume(ledger, plan)
     run_id = existing.run if existing is not None else new_run_id(now_ms(ledger))
+    lease = _take_lease(ledger, plan, run_id, listen)
+    run = read_run(ledger, run_id)
+    if run is None:
+        run = create_run(ledger, _new_run(plan, lease, source_now), plan.program.definition())
+        add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint})
+    else:
+        _resume(ledger, plan, run, lease)
+    full = [each for each in read_passes(ledger, run_id) if each.kind == "full"]
+    current = full[-1] if full else begin_pass(ledger, run_id, "full", source_now)
+    return Started(run, lease, current, existing is not None)
+
+
+def take_up(ledger: Ledger, plan: Plan, run: Run, listen: Listener) -> Lease:
+    """Take the lease of a run that is there, whatever its state; raises StateError when another process holds it."""
+    lease = _take_lease(ledger, plan, run.run, listen)
+    _resume(ledger, plan, run, lease)
+    return lease
+
+
+def _take_lease(ledger: Ledger, plan: Plan, run_id: str, listen: Listener) -> Lease:
     lease, before = acquire(ledger, plan.name, run_id)
     if before is not None and before.holder is not None:
         add_event(ledger, plan.name, run_id, "takeover", {"from": str(before.holder), "epoch": lease.epoch})
         listen(Notice(plan.name, "warning", f"took over the run from {before.holder}, which is gone"))
-    if read_run(ledger, run_id) is None:
-        create_run(ledger, _new_run(plan, lease, source_now), plan.program.definition())
-        add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint})
-    else:
-        set_state(ledger, run_id, "running")
-        add_event(ledger, plan.name, run_id, "resume", {"epoch": lease.epoch})
-    run = read_run(ledger, run_id)
-    if run is None:
-        raise StateError(
-            f"run {run_id} vanished from the ledger while it began", next_step="run the same command again"
-        )
-    full = [each for each in read_passes(ledger, run_id) if each.kind == "full"]
-    current = full[-1] if full else begin_pass(ledger, run_id, "full", source_now)
-    return Started(run, lease, current, existing is not None)
+    return lease
+
+
+def _resume(ledger: Ledger, plan: Plan, run: Run, lease: Lease) -> None:
+    set_state(ledger, run.run, "running")
+    add_event(ledger, plan.name, run.run, "resume", {"epoch": lease.epoch})
 
 
 def _to_resume(ledger: Ledger, plan: Plan) -> Run | None:

@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One row of `migrate_pass`. `lookups`: digest of each table lookup as this pass first read it."""
+    """One row of `migrate_pass`. `lookups`: digest of each table lookup as this pass first read it; `after_seq`: the newest batch when it began."""
 
     run: str
     number: int
@@ -48,6 +48,7 @@ class Pass:
     started_ms: int
     ended_ms: int | None
     lookups: dict[str, str]
+    after_seq: int
 
 
 def new_run_id(now_ms: int) -> str:
@@ -62,8 +63,8 @@ def now_ms(ledger: Ledger) -> int:
         return int(connection.execute(sa.select(ledger.clock)).scalar_one())
 
 
-def create_run(ledger: Ledger, run: Run, definition: dict[str, Any]) -> None:
-    """Record a new run; the caller holds the lease of its mapping."""
+def create_run(ledger: Ledger, run: Run, definition: dict[str, Any]) -> Run:
+    """Record a new run, and return it as the ledger has it; the caller holds the lease of its mapping."""
     with ledger.writing() as connection:
         connection.execute(
             sa.insert(ledger.tables.run).values(
@@ -80,6 +81,7 @@ def create_run(ledger: Ledger, run: Run, definition: dict[str, Any]) -> None:
                 mapping_text=run.mapping_text,
             )
         )
+    return _runs(ledger, ledger.tables.run.c.run == run.run)[0]
 
 
 def read_run(ledger: Ledger, run: str) -> Run | None:
@@ -139,13 +141,33 @@ def set_state(ledger: Ledger, run: str, state: State, reason: str | None = None)
         )
 
 
+def adopt_mapping(ledger: Ledger, run: str, fingerprint: str, definition: dict[str, Any], mapping_text: str) -> None:
+    """Put another mapping in the place of the run's; the caller has logged the old one."""
+    table = ledger.tables.run
+    with ledger.writing() as connection:
+        connection.execute(
+            sa.update(table)
+            .where(table.c.run == run)
+            .values(fingerprint=fingerprint, definition=_json(definition), mapping_text=mapping_text)
+        )
+
+
 def begin_pass(ledger: Ledger, run: str, kind: PassKind, position: str | None) -> Pass:
     """Record the next pass of a run. `position`: the source's clock before the first read, where catch-up will begin."""
+    applied = ledger.tables.applied
+    newest = sa.select(sa.func.coalesce(sa.func.max(applied.c.applied_seq), 0)).where(applied.c.run == run)
     table = ledger.tables.passes
     number = 1 + max((each.number for each in read_passes(ledger, run)), default=0)
     with ledger.writing() as connection:
         connection.execute(
-            sa.insert(table).values(run=run, pass_no=number, kind=kind, started_ms=ledger.clock, position=position)
+            sa.insert(table).values(
+                run=run,
+                pass_no=number,
+                kind=kind,
+                started_ms=ledger.clock,
+                position=position,
+                after_seq=newest.scalar_subquery(),
+            )
         )
     return next(each for each in read_passes(ledger, run) if each.number == number)
 
@@ -165,7 +187,15 @@ def read_passes(ledger: Ledger, run: str) -> list[Pass]:
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(table.c.pass_no)).all()
     return [
-        Pass(row.run, row.pass_no, row.kind, row.started_ms, row.ended_ms, json.loads(row.lookups or "{}"))
+        Pass(
+            row.run,
+            row.pass_no,
+            row.kind,
+            row.started_ms,
+            row.ended_ms,
+            json.loads(row.lookups or "{}"),
+            row.after_seq or 0,
+        )
         for row in rows
     ]
 

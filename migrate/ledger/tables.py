@@ -130,6 +130,7 @@ def _steering(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table, sa.T
         _big("ended_ms", null=True),
         _prose("lookups"),
         _prose("position"),
+        _big("after_seq", null=True),
     )
     lease = _table(
         metadata,

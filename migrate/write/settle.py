@@ -21,7 +21,7 @@ from migrate.checksum.vectorised import row_digests
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.stores.port import ORDINAL, TargetSession
-from migrate.stores.typed_keys import dump_key
+from migrate.stores.typed_keys import dump_key, load_key
 from migrate.values import Key, TableShape
 from migrate.write.claims import Claims, Held, Unit
 from migrate.write.displace import Displacer, NotDisplaceable, units_waiting
@@ -52,13 +52,13 @@ class Settled:
     deferred: list[PendingId] = field(default_factory=list)
 
 
-def next_pending(ledger: Ledger, run: str, skip: Sequence[PendingId]) -> PendingId | None:
-    """The ledger row whose first unit comes first in source order, other than those in `skip`."""
+def next_pending(ledger: Ledger, run: str, pass_no: int, skip: Sequence[PendingId]) -> PendingId | None:
+    """The ledger row of a pass whose first unit comes first in source order, other than those in `skip`."""
     table = ledger.tables.pending
     with ledger.reading() as connection:
         rows = connection.execute(
             sa.select(table.c.pass_no, table.c.range_no, table.c.chunk_no)
-            .where(table.c.run == run)
+            .where(table.c.run == run, table.c.pass_no == pass_no)
             .order_by(table.c.first_range, table.c.first_position, table.c.pass_no, table.c.range_no, table.c.chunk_no)
         ).all()
     skipped = set(skip)
@@ -295,6 +295,11 @@ REJECT_SCHEMA = pa.schema(
 def unit_text(key: Key, ordinal: int) -> str:
     """How rejects and findings name a unit: its typed key, and its rank where several units have that key."""
     return dump_key(key) if ordinal == 0 else f"{dump_key(key)}#{ordinal}"
+
+
+def unit_key(text: str) -> Key:
+    """The key of a unit from its text."""
+    return load_key(text if text.endswith("]") else text.rpartition("#")[0])
 
 
 def _wins(target: WriteTarget, unit: Unit, ours: pa.Table, stored: pa.Table, holding: Held) -> bool:
