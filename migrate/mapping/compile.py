@@ -244,7 +244,7 @@ class Compilation:
                         "SCOPE",
                         "reject",
                         not_true(scope),
-                        f"lies outside of the scope {target.scope}",
+                        f" lies outside of the scope {target.scope}",
                         " || ', ' || ".join(shown) or None,
                     )
                 )

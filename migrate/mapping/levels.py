@@ -49,7 +49,7 @@ def check_plan(
 ) -> CheckPlan:
     """A compiled check; one that cannot be computed does not hold."""
     shown = [f"{literal(name + ' = ')} || coalesce({text_form(*fields[name])}, 'NULL')" for name in compiled.columns]
-    reason = check.message or f"does not satisfy {expression.text}"
+    reason = f": {check.message}" if check.message else f" does not satisfy {expression.text}"
     return CheckPlan(check.id, check.level, not_true(compiled), reason, " || ', ' || ".join(shown) or None)
 
 
@@ -144,7 +144,7 @@ def _field(number: int, target: TargetPlan, name: str | None, troubles: Sequence
 
 def _check(number: int, target: TargetPlan, check: CheckPlan, guard: str) -> str:
     value = check.shown or "NULL::VARCHAR"
-    reason = f"{literal(check.id + ': ')} || coalesce({_short(value)} || ' ', '') || {literal(check.reason)}"
+    reason = f"{literal(check.id + ': ')} || coalesce({_short(value)}, 'it') || {literal(check.reason)}"
     return _part(number, target, None, _Row(literal(check.id), reason, value, check.level), f"{guard}{check.fails}")
 
 
