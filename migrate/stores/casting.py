@@ -5,6 +5,7 @@ Pure and vectorised; only values that fail are looked at one by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -30,7 +31,22 @@ def parse_text(texts: pa.Array, logical: LogicalType) -> tuple[pa.Array, pa.Arra
         return _plain_decimals(texts)
     if logical.kind in {"text", "uuid", "json", "unsupported"}:
         return texts, None
-    return _cast_or_mark(texts, logical)
+    return cast_or_mark(texts, lambda values: _cast(values, logical), logical.arrow)
+
+
+def cast_or_mark(
+    values: pa.Array, cast: Callable[[pa.Array], pa.Array], arrow: pa.DataType
+) -> tuple[pa.Array, pa.Array | None]:
+    """`values` through `cast`, and a mask of those that it refuses, or None: all at once; where that fails, halved until the culprits stand alone."""
+    try:
+        return cast(values), None
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.nulls(1, arrow), pa.array([True])
+    middle = len(values) // 2
+    parts = [cast_or_mark(part, cast, arrow) for part in (values[:middle], values[middle:])]
+    masks = [mask if mask is not None else pa.array(np.zeros(len(array), dtype=bool)) for array, mask in parts]
+    return pa.concat_arrays([array for array, _ in parts]), pa.concat_arrays(masks)
 
 
 def valid_utf8(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
@@ -61,6 +77,18 @@ def either(first: pa.Array | None, second: pa.Array | None) -> pa.Array | None:
     return pc.or_(first, second)
 
 
+def joined_reasons(reasons: Sequence[Any], rows: int) -> Any:
+    """What is wrong with each row, of several string arrays with NULL for "nothing": joined by "; ", NULL where all are NULL."""
+    if not reasons:
+        return pa.nulls(rows, pa.string())
+    if len(reasons) == 1:
+        return reasons[0]
+    # The empty text in front matters: "skip" *drops* a row in which everything is NULL (seen with pyarrow 26).
+    empty = pa.array([""] * rows, pa.string())
+    told = pc.binary_join_element_wise(empty, *reasons, "; ", null_handling="skip")
+    return pc.if_else(pc.equal(told, ""), pa.scalar(None, pa.string()), pc.utf8_slice_codeunits(told, 2))
+
+
 def _is_utf8(value: bytes) -> bool:
     try:
         value.decode()
@@ -76,19 +104,6 @@ def _cast(texts: pa.Array, logical: LogicalType) -> pa.Array:
     if logical.kind == "boolean":
         return texts.cast(pa.int64()).cast(pa.bool_())
     return texts.cast(logical.arrow)
-
-
-def _cast_or_mark(texts: pa.Array, logical: LogicalType) -> tuple[pa.Array, pa.Array | None]:
-    """Cast all at once; where that fails, halve until the culprits stand alone."""
-    try:
-        return _cast(texts, logical), None
-    except pa.ArrowInvalid:
-        if len(texts) == 1:
-            return pa.nulls(1, logical.arrow), pa.array([True])
-    middle = len(texts) // 2
-    parts = [_cast_or_mark(part, logical) for part in (texts[:middle], texts[middle:])]
-    masks = [mask if mask is not None else pa.array(np.zeros(len(array), dtype=bool)) for array, mask in parts]
-    return pa.concat_arrays([array for array, _ in parts]), pa.concat_arrays(masks)
 
 
 def _plain_decimals(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.stores.casting import either, parse_text, valid_utf8
+from migrate.stores.casting import either, joined_reasons, parse_text, valid_utf8
 from migrate.stores.mariadb_shape import MariaColumn, quoted
 from migrate.stores.mariadb_types import UNICODE_CHARSETS
 from migrate.stores.port import ANOMALY
@@ -57,7 +57,7 @@ class Readout:
                         f"{column.name}: characters without Unicode in x", stored.cast(pa.string()), ""
                     )
                 )
-        anomaly = _joined(told) if told else pa.nulls(len(arrays[0]), pa.string())
+        anomaly = joined_reasons(told, len(arrays[0]))
         return pa.RecordBatch.from_arrays([*values, anomaly], schema=self.schema)
 
     def _source(self, column: MariaColumn) -> str:
@@ -109,10 +109,3 @@ def _sentences(column: MariaColumn, raw: pa.Array, bad: pa.Array) -> pa.Array:
         shown = f"{content.decode()} (x{content.hex().upper()})" if content.isascii() else f"x{content.hex().upper()}"
         sentences[position] = f"{column.name}: {shown} is no {column.column.type}"
     return pa.array(sentences, pa.string())
-
-
-def _joined(told: Sequence[Any]) -> pa.Array:
-    if len(told) == 1:
-        return told[0]
-    joined = pc.binary_join_element_wise(*told, "; ", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), None, joined)

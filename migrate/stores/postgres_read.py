@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.stores.casting import parse_text, valid_utf8
+from migrate.stores.casting import joined_reasons, parse_text, valid_utf8
 from migrate.stores.port import ANOMALY
 from migrate.stores.postgres_types import (
     EARLIEST_DATE,
@@ -66,7 +66,7 @@ class Readout:
             arrays.append(values)
             if reason is not None:
                 reasons.append(reason)
-        arrays.append(_joined(reasons))
+        arrays.append(joined_reasons(reasons, batch.num_rows))
         fields = [batch.schema.field(index) for index in range(offset)]
         schema = pa.schema([*(pa.field(field.name, field.type) for field in fields), *self.schema])
         return type(batch).from_arrays(arrays, schema=schema)
@@ -146,10 +146,3 @@ def _hex(values: Any) -> Any:
 def _reason(column: PostgresColumn, mask: Any, texts: Callable[[], Any]) -> Any:
     sentences = pc.binary_join_element_wise(f"{column.name} cannot be held: ", texts(), "")
     return pc.if_else(mask, sentences, pa.scalar(None, pa.string()))
-
-
-def _joined(reasons: Sequence[Any]) -> Any:
-    if len(reasons) == 1:
-        return reasons[0]
-    joined = pc.binary_join_element_wise(*reasons, "; ", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)

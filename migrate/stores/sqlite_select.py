@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.stores.casting import either, parse_text, shortest_decimals, valid_utf8
+from migrate.stores.casting import either, joined_reasons, parse_text, shortest_decimals, valid_utf8
 from migrate.stores.port import ANOMALY
 from migrate.stores.sqlite_adbc import Connection
 from migrate.stores.sqlite_types import Affinity, affinity
@@ -136,7 +136,7 @@ class Selection:
         odd, _ = valid_utf8(arrays.pop())
         clean = None if odd.null_count == len(odd) else pc.is_null(odd)
         done: list[pa.Array] = [arrays.pop(0)] if self._ordinal else []
-        told: list[Any] = [odd]
+        told: list[Any] = [] if clean is None else [pc.utf8_rtrim(odd, "; ")]
         for reading in self._readings:
             taken = [arrays.pop(0) for _ in reading.parts]
             # What is odd is told already; its place must not disturb the conversion.
@@ -145,7 +145,7 @@ class Selection:
             if bad is not None and pc.any(bad).as_py():
                 told.append(_told(reading.column, parts, bad))
             done.append(values)
-        return pa.RecordBatch.from_arrays([*done, _joined(told)], schema=self.schema)
+        return pa.RecordBatch.from_arrays([*done, joined_reasons(told, len(odd))], schema=self.schema)
 
 
 def _as_is(column: Column, parts: list[pa.Array]) -> tuple[pa.Array, Mask]:
@@ -182,16 +182,8 @@ def _told(column: Column, parts: list[pa.Array], bad: pa.Array) -> pa.Array:
             raw.as_py() if pa.types.is_floating(raw.type) else "x" + bytes(raw.as_buffer())[:_SHOWN_BYTES].hex().upper()
         )
         storage = "real" if pa.types.is_floating(raw.type) else "text"
-        sentences[position] = f"{column.name}: {storage} {shown} is no exact {column.type}; "
+        sentences[position] = f"{column.name}: {storage} {shown} is no exact {column.type}"
     return pa.array(sentences, pa.string())
-
-
-def _joined(told: list[pa.Array]) -> pa.Array:
-    if len(told) == 1 and told[0].null_count == len(told[0]):
-        return told[0]
-    text = pc.binary_join_element_wise(*told, "", null_handling="replace", null_replacement="")
-    trimmed = pc.utf8_rtrim(text, "; ")
-    return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
 def _value_shown(reading: Reading) -> str:
