@@ -24,8 +24,8 @@ from migrate.values import LogicalType
 NULL: Final = b"N;"
 LONGEST_TEXT: Final = 65_536
 """Bytes of UTF-8 up to which a text is encoded itself; a longer one by its length and SHA-256."""
-INTEGER_BOUND: Final = Decimal(10**38)
-"""Integers have at most 38 digits, as in Arrow's widest decimal."""
+INTEGER_DIGITS: Final = 38
+"""Integers have at most so many digits, as in Arrow's widest decimal."""
 MOST_DIGITS: Final = 200_000
 """Zeros that an exponent may stand for; PostgreSQL's numeric, the widest known, ends at 147,455 digits in all."""
 
@@ -80,9 +80,12 @@ def _integer(_logical: LogicalType, value: object) -> tuple[bytes, bytes]:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _refuse(value, "not an integer")
     number = Decimal(value)
-    if not number.is_finite() or abs(number) >= INTEGER_BOUND or number != int(number):
-        raise _refuse(value, "not an integer of at most 38 digits")
-    return b"I", b"%d" % int(number)
+    if not number.is_finite() or (number and number.adjusted() >= INTEGER_DIGITS):
+        raise _refuse(value, f"not an integer of at most {INTEGER_DIGITS} digits")
+    whole = int(number) if number else 0
+    if whole != number:
+        raise _refuse(value, "not integral")
+    return b"I", b"%d" % whole
 
 
 def _decimal(logical: LogicalType, value: object) -> tuple[bytes, bytes]:

@@ -52,8 +52,23 @@ def _nulls(series: pl.Series) -> Mask | None:
 
 
 def valid_utf8(content: pa.Array) -> pl.Series:
-    """The values as text; null where they are not valid UTF-8. Three times as fast as Arrow's full validation."""
-    return _series(content.cast(pa.large_binary())).cast(pl.String, strict=False)
+    """The values as text; null where they are not valid UTF-8.
+
+    Valid input, the rule, takes a third of the time of Arrow's own full validation. Polars refuses the whole column for
+    one invalid value, so that only then the values are looked at one by one.
+    """
+    raw = content.cast(pa.large_binary())
+    try:
+        return _series(raw).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([_decoded(value) for value in raw.to_pylist()], dtype=pl.String)
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def invalid_utf8(content: pa.Array) -> Mask | None:
