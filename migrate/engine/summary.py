@@ -9,6 +9,7 @@ from migrate.checksum.set_digest import SetDigest
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Holding, read_lease
+from migrate.ledger.log import read_events
 from migrate.ledger.runs import (
     Entry,
     Pass,
@@ -21,6 +22,9 @@ from migrate.ledger.runs import (
     read_ranges,
     total,
 )
+
+_BEGINNINGS = frozenset({"begin", "resume"})
+_BY_OPERATORS = frozenset({"pause", "resume-allowed", "throttle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class RunSummary:
     """One run with all its passes.
 
     `planned` batches are those whose ranges are known; `all_known` tells whether there will be more. `seconds` is the time in which
-    batches were worked on, from the first start to the last commit. `grouped` names the targets that have `one_row_per`.
+    a process worked on it, over all attempts. `grouped` names the targets that have `one_row_per`.
     """
 
     mapping: str
@@ -165,11 +169,21 @@ def _state(run: Run, holding: Holding | None) -> str:
 
 
 def _seconds(ledger: Ledger, run: Run, entries: Sequence[Entry], holding: Holding | None) -> float:
-    end = run.ended_ms or run.changed_ms
+    """Time in which some process worked on the run: each attempt from its begin to its last word, waiting for people left out."""
+    events = [
+        (event["at_ms"], event["kind"] in _BEGINNINGS)
+        for event in read_events(ledger, run.run)
+        if event["kind"] not in _BY_OPERATORS
+    ]
+    marks = sorted(events + [(entry.applied_ms, False) for entry in entries])
     if run.state == "running" and holding is not None and holding.run == run.run and holding.live:
-        end = now_ms(ledger)
-    end = max([end, *(entry.applied_ms for entry in entries[-1:])])
-    return max(end - run.created_ms, 0) / 1000
+        marks.append((now_ms(ledger), False))
+    worked, began, last = 0, run.created_ms, run.created_ms
+    for at, begins in marks:
+        if begins:
+            worked, began = worked + last - began, at
+        last = at
+    return (worked + last - began) / 1000
 
 
 def _recent_rate(entries: Sequence[Entry]) -> float | None:
