@@ -80,7 +80,7 @@ class Compilation:
         key = self._source_columns("source.key", mapping.source.key or _natural_key(self.source))
         unit_columns, group_sets = self._units(key)
         levels = [self._level(columns) for columns in self._level_columns()]
-        if self.findings:
+        if self.findings or any(target.table not in self.targets for target in mapping.targets):
             return None
         order = tuple(dict.fromkeys((*(unit_columns if mapping.grouped else ()), *key)))
         used = self._used | set(order) | set(unit_columns) | {name for group in group_sets for name in group}

@@ -84,7 +84,9 @@ class Changes(Strict):
         None, description="strptime format of that column when it is text, e.g. `%Y-%m-%d %H:%M:%S`."
     )
     overlap: Duration = Field(
-        345600, description="How far to look back before the last pass, since rows commit late: `4d`."
+        "4d",
+        validate_default=True,
+        description="How far to look back before the last pass, since rows commit late: `4d`.",
     )
 
 
@@ -292,13 +294,16 @@ class MappingFile(Strict):
         description="Name; the mapping's identity in the target's ledger.", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
     )
     version: Count = Field(1, description="Version of this mapping, a whole number.")
-    source: Source
-    target: Target = Field(default_factory=lambda: Target(url=None))
+    source: Source = Field(description="Where rows come from.")
+    target: Target = Field(default_factory=lambda: Target(url=None), description="Where they go.")
     lookups: dict[Text, Lookup] = Field(default_factory=dict, description="Name: lookup.")
     targets: tuple[TargetTable, ...] = Field(min_length=1, description="Tables to write, each once.")
-    checks: tuple[Check, ...] = ()
-    totals: tuple[Total, ...] = ()
-    limits: Limits = Field(default_factory=lambda: Limits(rejects=None, warnings=None, first_batches=0))
+    checks: tuple[Check, ...] = Field((), description="What must hold for each row.")
+    totals: tuple[Total, ...] = Field((), description="Sums that have to agree.")
+    limits: Limits = Field(
+        default_factory=lambda: Limits(rejects=None, warnings=None, first_batches=0),
+        description="When a run pauses by itself.",
+    )
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,14 @@ from typing import Final
 
 from migrate.cli import reference as cli_reference
 from migrate.invoice import reference as schema_reference
+from migrate.mapping import reference as mapping_reference
 from tests.docs.documents import ROOT
 
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "docs/cli.md": cli_reference.markdown,
+    "docs/mapping.md": mapping_reference.markdown,
     "docs/schema.md": schema_reference.markdown,
+    "mappings/schema.json": mapping_reference.schema_json,
 }
 """Path in the checkout → the function that returns its content."""
 
