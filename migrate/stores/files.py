@@ -20,7 +20,7 @@ import pyarrow as pa
 from migrate.errors import EnvironmentFault, InputError
 from migrate.stores.files_arrow import arrow_batches, arrow_schema, logical_of
 from migrate.stores.files_csv import CsvFormat, csv_batches, csv_format, csv_names
-from migrate.stores.files_spool import Spool, sorted_batches
+from migrate.stores.files_spool import Spool, sorted_batches, with_anomaly
 from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot
 from migrate.values import Column, Key, KeyRange, LogicalType, SourceSpec, TableShape, UniqueKey
 
@@ -163,7 +163,6 @@ class FilesReader:
 
     def __init__(self, source: FilesSource) -> None:
         self._source = source
-        self._names = [*source.shape.names, ANOMALY]
 
     def border(self, columns: tuple[str, ...], after: Key | None, rows: int) -> Key | None:
         """The key `rows` rows behind `after`, or None."""
@@ -171,32 +170,38 @@ class FilesReader:
         position = spool.position(after) + rows
         return None if position > spool.rows else spool.key_at(position - 1, len(columns))
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, columns: tuple[str, ...] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """All rows of the range, sorted by `order`, which must begin with the range's columns."""
-        spool = self._source.spool(order)
         if order[: len(key_range.columns)] != key_range.columns:
             raise InputError(f"rows of ranges of {key_range.columns} cannot be read in the order of {order}")
+        spool = self._source.spool(order)
         start = spool.position(key_range.after)
         stop = spool.rows if key_range.upto is None else spool.position(key_range.upto)
         for batch in _gathered(spool.read(start, stop), chunk_bytes):
-            yield batch.select(self._names)
+            yield with_anomaly(batch, columns or self._source.shape.names)
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys`, sorted by `order`."""
-        spool = self._source.spool(columns)
+    def pick(
+        self, by: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys`, sorted by `order`."""
+        spool = self._source.spool(by)
         spans = sorted({_span(spool, key) for key in keys})
         found = pa.Table.from_batches(
             [batch for start, stop in spans for batch in spool.read(start, stop)], self._source.spool_schema
         )
-        sorting = [(name, "ascending") for name in (*order, ROW_NUMBER)]
-        return found.sort_by([(name, way, "at_start") for name, way in sorting]).select(self._names)
+        ordered = found.sort_by([(name, "ascending", "at_start") for name in (*order, ROW_NUMBER)])
+        names = columns or self._source.shape.names
+        return pa.Table.from_batches(
+            [with_anomaly(batch, names) for batch in ordered.to_batches()], self._schema(names)
+        )
 
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """All rows, only `columns` and the anomaly."""
         spool = self._source.spool(_BY_NUMBER)
-        batches = (batch.select([*columns, ANOMALY]) for batch in spool.read(0, spool.rows))
-        schema = pa.schema([self._source.spool_schema.field(name) for name in (*columns, ANOMALY)])
-        return pa.Table.from_batches(batches, schema)
+        batches = (with_anomaly(batch, columns) for batch in spool.read(0, spool.rows))
+        return pa.Table.from_batches(batches, self._schema(columns))
 
     def now(self) -> str:
         """The clock of this machine, in UTC."""
@@ -204,6 +209,9 @@ class FilesReader:
 
     def close(self) -> None:
         """Nothing of its own to free."""
+
+    def _schema(self, columns: Sequence[str]) -> pa.Schema:
+        return pa.schema([self._source.spool_schema.field(name) for name in (*columns, ANOMALY)])
 
     def _order_for(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """The declared key when `columns` are its beginning, so that borders and reading go by one order."""

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migrate.errors import EnvironmentFault, InputError
-from migrate.stores.casting import cast_or_mark, joined_reasons
+from migrate.stores.casting import cast_or_mark
+from migrate.stores.files_spool import reason, told
 from migrate.stores.port import ANOMALY
 from migrate.values import LogicalType
 
@@ -72,14 +73,14 @@ def _raw_batches(path: Path, form: str, names: list[str]) -> Iterator[pa.RecordB
 
 
 def _converted(batch: pa.RecordBatch, types: dict[str, LogicalType], schema: pa.Schema) -> pa.RecordBatch:
-    columns, told = [], []
+    columns, reasons = [], []
     for name, logical in types.items():
         raw = batch.column(name)
         values, bad = _in_type(raw, logical)
         columns.append(values)
         if bad is not None:
-            told.append(_sentences(name, raw, bad, logical))
-    anomaly = joined_reasons(told, batch.num_rows)
+            reasons.append(_sentences(name, raw, bad, logical))
+    anomaly = told(reasons, batch.num_rows)
     return pa.RecordBatch.from_arrays([*columns, anomaly], schema=schema)
 
 
@@ -103,7 +104,7 @@ def _sentences(name: str, raw: pa.Array, bad: pa.Array, logical: LogicalType) ->
     for position in pc.indices_nonzero(bad).to_pylist():
         value = raw[position]
         shown = str(value.cast(pa.int64()).as_py()) if pa.types.is_temporal(raw.type) else str(value.as_py())
-        sentences[position] = f"{name}: {shown} ({raw.type}) is no {logical}"
+        sentences[position] = reason(name, f"{shown} ({raw.type}) is no {logical}")
     return pa.array(sentences, pa.string())
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from migrate.errors import EnvironmentFault, InputError
-from migrate.stores.casting import joined_reasons
+from migrate.stores.files_spool import reason, told
 from migrate.stores.port import ANOMALY
 
 _CHUNK: Final = 1 << 20
@@ -127,20 +127,20 @@ def _reader(source: Any, form: CsvFormat, names: tuple[str, ...], damaged: deque
 
 def _judged(schema: pa.Schema, batch: pa.RecordBatch, *, sure: bool) -> pa.RecordBatch:
     """The batch with its anomalies: values with bytes that could not be decoded."""
-    told: list[Any] = []
+    reasons: list[Any] = []
     columns = list(batch.columns)
     for number, name in enumerate(() if sure else schema.names[:-1]):
         bad = pc.match_substring_regex(columns[number], _MARKED)
         if pc.any(bad).as_py():
-            told.append(_damage_told(name, columns[number], bad))
+            reasons.append(_damage_told(name, columns[number], bad))
             columns[number] = pc.if_else(bad, None, columns[number])
-    return pa.RecordBatch.from_arrays([*columns, joined_reasons(told, batch.num_rows)], schema=schema)
+    return pa.RecordBatch.from_arrays([*columns, told(reasons, batch.num_rows)], schema=schema)
 
 
 def _damage_told(name: str, values: pa.Array, bad: pa.Array) -> pa.Array:
     pairs = zip(values.to_pylist(), bad.to_pylist(), strict=True)
     return pa.array(
-        [f"{name}: bytes that are no text in {_shown(text)}" if odd else None for text, odd in pairs], pa.string()
+        [reason(name, f"bytes that are no text in {_shown(text)}") if odd else None for text, odd in pairs], pa.string()
     )
 
 
@@ -168,7 +168,7 @@ def _with_damaged(
 
 def _damaged_row(schema: pa.Schema, text: str) -> pa.RecordBatch:
     empty = [pa.nulls(1, pa.string()) for _ in range(len(schema) - 1)]
-    return pa.RecordBatch.from_arrays([*empty, pa.array([text])], schema=schema)
+    return pa.RecordBatch.from_arrays([*empty, pa.array([reason("", text)])], schema=schema)
 
 
 def _opened(path: Path, form: CsvFormat) -> Any:

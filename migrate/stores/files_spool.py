@@ -10,19 +10,22 @@ import io
 import os
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from migrate.errors import EnvironmentFault
-from migrate.stores.port import ROW_NUMBER
+from migrate.stores.port import ANOMALY, ROW_NUMBER
 from migrate.values import Key
 
 _BATCH_ROWS: Final = 16_384
 _BATCH_BYTES: Final = 8 << 20
+_OF: Final = "\x1f"
+_END: Final = "\x1e"
 _SORT_MEMORY: Final = "256MB"
 
 
@@ -110,6 +113,36 @@ class Spool:
 
     def _key(self, batch: pa.RecordBatch, row: int) -> tuple[Any, ...]:
         return tuple(batch.column(name)[row].as_py() for name in self._order)
+
+
+def reason(column: str, sentence: str) -> str:
+    """How the temporary file keeps what is wrong with one column, or with the whole row (column '')."""
+    clean = sentence.replace(_OF, "\\x1f").replace(_END, "\\x1e")
+    return f"{column}{_OF}{clean}{_END}"
+
+
+def told(reasons: Sequence[Any], rows: int) -> pa.Array:
+    """The reasons (string arrays of `reason`) of each row, one after the other; NULL where there are none."""
+    if len(reasons) < 2:  # noqa: PLR2004 - nothing to join
+        return reasons[0] if reasons else pa.nulls(rows, pa.string())
+    joined = pc.binary_join_element_wise(*reasons, "", null_handling="replace", null_replacement="")
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)
+
+
+def with_anomaly(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """The rows with only `columns`, and as `ANOMALY` what concerns them."""
+    kept = batch.column(ANOMALY)
+    if kept.null_count < len(kept):
+        kept = pa.array([None if text is None else _anomaly(text, columns) for text in kept.to_pylist()], pa.string())
+    arrays = [batch.column(name) for name in columns]
+    fields = [batch.schema.field(name) for name in (*columns, ANOMALY)]
+    return pa.RecordBatch.from_arrays([*arrays, kept], schema=pa.schema(fields))
+
+
+def _anomaly(text: str, columns: Sequence[str]) -> str | None:
+    parts = [part.split(_OF, 1) for part in text.split(_END) if part]
+    told_of = [f"{name}: {sentence}" if name else sentence for name, sentence in parts if not name or name in columns]
+    return "; ".join(told_of) or None
 
 
 def sorted_batches(

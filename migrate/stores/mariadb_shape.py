@@ -107,7 +107,7 @@ def describe_query(connection: Any, query: str, key: tuple[str, ...]) -> tuple[R
         connection.query("SET character_set_results = NULL")
         try:
             with connection.cursor() as cursor:
-                cursor.execute(f"SELECT * FROM ({text}) AS q LIMIT 0")
+                cursor.execute(f"SELECT * FROM ({text}\n) AS q LIMIT 0")
                 fields = cursor._result.fields  # noqa: SLF001 - nothing public has the flags and character sets
         finally:
             connection.query("SET character_set_results = utf8mb4")
@@ -116,7 +116,7 @@ def describe_query(connection: Any, query: str, key: tuple[str, ...]) -> tuple[R
     if missing:
         raise InputError(f"the query has no column {', '.join(missing)}", where="source → key")
     unique = (UniqueKey("key", key),) if key else ()
-    return Relation(f"({text})", columns), TableShape(
+    return Relation(f"({text}\n)", columns), TableShape(
         "query", tuple(column.column for column in columns), unique_keys=unique
     )
 

@@ -107,23 +107,27 @@ class MariaReader:
             return tuple(_key_value(column, array) for column, array in zip(described, arrays, strict=False))
         return None
 
-    def read(self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, key_range: KeyRange, order: tuple[str, ...], chunk_bytes: int, columns: tuple[str, ...] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """All rows of the range, sorted by `order`, in one statement."""
         predicate = compiled(ORDERING.in_range(self._key_columns(key_range.columns), key_range))
-        yield from self._rows(self._relation.columns, f"WHERE {predicate}", order, chunk_bytes)
+        yield from self._rows(self._chosen(columns), f"WHERE {predicate}", order, chunk_bytes)
 
-    def pick(self, columns: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...]) -> pa.Table:
-        """All rows whose `columns` equal one of `keys`, NULL being equal to NULL."""
-        schema = Readout(self._relation.columns, _ALIAS).schema
+    def pick(
+        self, by: tuple[str, ...], keys: Sequence[Key], order: tuple[str, ...], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        """All rows whose `by` equals one of `keys`, NULL being equal to NULL."""
+        chosen = self._chosen(columns)
+        schema = Readout(chosen, _ALIAS).schema
         if not keys:
             return schema.empty_table()
-        where = f"WHERE {self._any_key(columns, keys)}"
-        return pa.Table.from_batches(self._rows(self._relation.columns, where, order, _WHOLE), schema)
+        return pa.Table.from_batches(self._rows(chosen, f"WHERE {self._any_key(by, keys)}", order, _WHOLE), schema)
 
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and the anomaly."""
-        described = [self._relation.column(name) for name in columns]
-        return pa.Table.from_batches(self._rows(described, "", (), _WHOLE), Readout(described, _ALIAS).schema)
+        chosen = self._chosen(columns)
+        return pa.Table.from_batches(self._rows(chosen, "", (), _WHOLE), Readout(chosen, _ALIAS).schema)
 
     def now(self) -> str:
         """The server's clock in UTC."""
@@ -134,6 +138,9 @@ class MariaReader:
     def close(self) -> None:
         """Free the connection; safe to call twice."""
         self._connection.close()
+
+    def _chosen(self, names: tuple[str, ...] | None) -> Sequence[MariaColumn]:
+        return self._relation.columns if names is None else [self._relation.column(name) for name in names]
 
     def _rows(
         self, columns: Sequence[MariaColumn], where: str, order: tuple[str, ...], chunk_bytes: int

@@ -35,7 +35,7 @@ class SqliteReader:
         self._connection = connection
         self._shape = shape
         self._where = f"source {spec.relation}"
-        self._relation = quoted(spec.table) if spec.table else f"({(spec.query or '').rstrip().rstrip(';')})"
+        self._relation = quoted(spec.table) if spec.table else f"({(spec.query or '').rstrip().rstrip(';')}\n)"
         self._stored = spec.table is not None
         with sqlite_faults(self._where):
             connection.begin_reading()
