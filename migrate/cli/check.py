@@ -34,7 +34,7 @@ def check(screen: Screen, mappings: tuple[Path, ...], *, offline: bool, **chosen
     wrong = {Path(each.file) for each in findings if each.level == "error"}
     sound = [mapping for mapping in read if mapping.path not in wrong]
     document = {"mappings": [mapping.name for mapping in sound], "findings": [asdict(each) for each in findings]}
-    screen.result(document, *_lines(screen, findings, sound, offline=offline))
+    screen.lines(document, *_lines(screen, findings, sound, offline=offline))
     return 2 if any(each.level == "error" for each in findings) else 0
 
 

@@ -1,7 +1,7 @@
 """DDL of the target tables that a mapping writes and the database does not have: a proposal for a person to read and run.
 
-The canonical invoice tables come as they are. Of any other table no more is known than the mapping says: a field's `type`, else that
-of the source column it is copied from, else text; a comment above it says so.
+The canonical invoice tables come as they are. Of any other table no more is known than the mapping says: a field's `type`, else what
+its formats or cleaners make, else the type of the source column it is copied from, else text; a comment above it says so.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ def _type(field: FieldSpec, source: TableShape) -> LogicalType:
             return parse_type(field.type)
         except TypeTextError:
             return LogicalType("text")
+    if field.formats is not None:
+        return LogicalType("timestamp" if any("%H" in each or "%T" in each for each in field.formats) else "date")
+    if field.clean is not None and "money" in field.clean:
+        return LogicalType("decimal", precision=18, scale=2)
     copied = field.from_[0] if field.from_ and field.values is None and field.lookup is None else None
     return source.column(copied).type if copied in source.names else LogicalType("text")
 

@@ -20,7 +20,7 @@ from migrate.units import count_text
 
 if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
-    from migrate.engine.rejects import Reject
+    from migrate.engine.rejects import Reject, RejectGroup
 
 
 @click.group(cls=Group)
@@ -96,7 +96,7 @@ def _pictures(screen: Screen, found: list[Reject]) -> Iterator[console.Renderabl
             for part in (
                 Text(reject.rule, style="bold red"),
                 Text(place, style="bold"),
-                Text(_reason(reject.rule, reject.reason)),
+                Text(_reason(reject, reject.reason)),
             )
             if part
         )
@@ -118,9 +118,9 @@ def _unit(unit_key: str) -> Text:
     )
 
 
-def _reason(rule: str, reason: str) -> str:
-    # The rule stands before it already.
-    return reason.removeprefix(f"{rule}: ")
+def _reason(reject: Reject | RejectGroup, reason: str) -> str:
+    # The rule and the field stand before it already.
+    return reason.removeprefix(f"{reject.rule}: ").removeprefix(f"{reject.field}: ")
 
 
 def _raw(row: dict[str, Any]) -> console.RenderableType:

@@ -75,6 +75,14 @@ class Screen:
         """Put text on stdout unchanged, neither wrapped nor styled (DDL, files)."""
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
+    def lines(self, document: object, *lines: Text) -> None:
+        """Show a result whose lines are for editors and other programs: they are never broken."""
+        if self.settings.as_json:
+            write_json(document)
+        else:
+            for line in lines:
+                self.out.print(line, soft_wrap=True)
+
     def note(self, text: str) -> None:
         """A sentence for people, on stderr."""
         self.err.print(Text(text, style="dim"))
@@ -127,6 +135,8 @@ def cell(value: Any) -> Text:
         return Text("NULL", style="dim italic")
     if isinstance(value, Text):
         return value
+    if isinstance(value, bool):
+        return Text(str(value).lower())
     if isinstance(value, bytes):
         return Text(f"0x{value.hex()}")
     return Text(_visible(str(value)))

@@ -63,6 +63,9 @@ def test_every_kind_of_column_can_be_created(database_url: str) -> None:
         ({"from": "day", "values": {"a": "b"}}, "TEXT"),
         ({"sql": "amount + 1"}, "TEXT"),
         ({"value": "x"}, "TEXT"),
+        ({"from": "story", "clean": ["trim", "money"]}, "NUMERIC(18, 2)"),
+        ({"from": "story", "formats": ["%Y%m%d"]}, "DATE"),
+        ({"from": "story", "formats": ["%Y%m%d", "%Y-%m-%d %H:%M:%S"]}, "TIMESTAMP"),
         ({"from": "story", "type": "no such type"}, "TEXT"),
     ],
 )

@@ -1,0 +1,105 @@
+"""`migrate plan` shows what would happen and changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+from tests.cli.conftest import Migrate, steady
+
+PLAN = """\
+bills  bill → paid
+  fingerprint HASH
+
+  steps
+  1  read bill (about 6 rows) in the order of (no), 25,000 rows a batch
+  2  map each row to paid; reject whole what does not fit exactly
+  3  write each batch with its undo records in one transaction (paid: fail on conflict)
+  4  settle what waits for a parent or shares a key, in source order
+  5  advance sequences, seal the ledger
+
+  findings
+  nothing stands in the way
+
+  sample 1  mapped
+  before                                      after
+  no     1                                    paid
+  name   北京样例科技有限公司                 no      1
+  amount ￥1,234.50                           payer   北京样例科技有限公司
+  paid   20250413                             amount  1234.50
+  state  NULL                                 paid_on 2025-04-13
+
+  sample 2  mapped
+  before                                      after
+  no     2                                    paid
+  name   上海示例贸易有限公司                 no      2
+  amount 99999999999999.99                    payer   上海示例贸易有限公司
+  paid                                        amount  99999999999999.99
+  state  ok                                   paid_on NULL
+
+  sample 3  filtered
+  before                                      after
+  no     3                                    –
+  name   gone
+  amount 1.00
+  paid   20250101
+  state  gone
+
+  sample 4  rejected  amount: '1.005' has more than 2 fraction digits
+  before                                      after
+  no     4                                    –
+  name   广州测试餐饮店
+  amount 1.005
+  paid   20250230
+  state  NULL
+"""
+
+
+def tables(path: Path) -> set[str]:
+    """The tables of a SQLite file."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_the_whole_plan(migrate: Migrate, project: Path) -> None:
+    """Steps, findings and samples side by side; the target has no table more than before."""
+    done = migrate("plan", "mapping.yaml", "--sample", "4")
+    assert (done.code, done.err) == (0, "")
+    assert steady(done.out) == PLAN
+    assert tables(project / "new.db") == {"paid"}
+
+
+def test_the_plan_as_json(migrate: Migrate, project: Path) -> None:
+    """One document with fingerprint, steps, findings and samples, values exact."""
+    assert project.exists()
+    [plan] = json.loads(migrate("plan", "mapping.yaml", "--sample", "2", "--json").out)["plans"]
+    assert (plan["mapping"], plan["source"], plan["targets"], plan["estimated_rows"]) == ("bills", "bill", ["paid"], 6)
+    assert len(plan["fingerprint"]) == 64
+    assert [each["outcome"] for each in plan["samples"]] == ["mapped", "mapped"]
+    assert plan["samples"][1]["after"]["paid"][0]["amount"] == "99999999999999.99"
+
+
+def test_a_target_that_cannot_be_undone_is_refused(migrate: Migrate, project: Path) -> None:
+    """A trigger on the target is an error of the plan, with what to do about it; exit 4."""
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        connection.executescript("CREATE TRIGGER t AFTER INSERT ON paid BEGIN DELETE FROM paid WHERE no < 0; END")
+    done = migrate("plan", "mapping.yaml")
+    assert done.code == 4
+    assert "error" in done.out
+    assert "trigger" in done.out
+
+
+def test_ddl_of_a_missing_table_makes_the_plan_possible(migrate: Migrate, project: Path) -> None:
+    """`--ddl` prints statements only; after running them there is nothing more to print."""
+    (project / "new.db").unlink()
+    assert migrate("plan", "mapping.yaml").code == 2
+    done = migrate("plan", "mapping.yaml", "--ddl")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("-- proposed from the fields of the mapping")
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        connection.executescript(done.out)
+    assert tables(project / "new.db") == {"paid"}
+    assert migrate("plan", "mapping.yaml", "--ddl").out == "-- every target table is there\n"
+    assert migrate("plan", "mapping.yaml").code == 0
