@@ -38,6 +38,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], ViolationKind], ...]] = (
     (re.compile(r"too long|too large|out of range|overflow|truncat|incorrect|invalid", re.IGNORECASE), "value"),
     (re.compile(r"check", re.IGNORECASE), "check"),
 )
+_FAILED_CONSTRAINT: Final = re.compile(r"constraint .* (?:failed|violated)", re.IGNORECASE)
 _TRANSIENT: Final = re.compile(
     r"deadlock|lock wait|locked|lock timeout|could not obtain lock|serializ|busy", re.IGNORECASE
 )
@@ -61,7 +62,8 @@ def generic_fault(error: sa.exc.DBAPIError, where: str | None = None) -> Migrate
     text = str(error.orig).strip().split("\n", 1)[0]
     if error.connection_invalidated:
         return ConnectionLost(f"the connection to the database is gone: {text}", where=where)
-    if isinstance(error, sa.exc.IntegrityError):
+    # MariaDB reports a failed CHECK as an operational error.
+    if isinstance(error, sa.exc.IntegrityError) or _FAILED_CONSTRAINT.search(text):
         return ConstraintViolation(text, kind=_kind(error, text), where=where)
     if isinstance(error, sa.exc.DataError):
         return ConstraintViolation(text, kind="value", where=where)

@@ -103,6 +103,7 @@ def _engine(url: str) -> sa.Engine:
         def manual(connection: Any, _record: object) -> None:
             connection.isolation_level = None
             connection.execute("PRAGMA foreign_keys = on")
+            connection.execute("PRAGMA journal_mode = wal")  # so that a reader does not hold up a writer
 
         @sa.event.listens_for(engine, "begin")
         def immediate(connection: sa.Connection) -> None:
