@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from migrate.checksum.contract import Contract
+from migrate.checksum.encoding import encode_value
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import key_digests, key_hashes, row_digests, row_encodings
 from migrate.errors import InputError
@@ -70,6 +71,15 @@ def test_golden_rows_and_their_set_digest() -> None:
         assert key_digests(table, contract)[0].as_py().hex() == vector["key_sha256"]
         total = total + SetDigest.from_row_digests(row_digests(table, contract))
     assert str(total) == golden.GOLDEN["set_digest"]
+
+
+@pytest.mark.parametrize("longest", [0, 1, 9, 10, 1023, 1024, 1025, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("others", [[], ["ab"], [None], ["ab", None, ""]])
+def test_every_length_of_text(longest: int, others: list[str | None]) -> None:
+    """Lengths at the borders of every table and form are right, alone in a column, among others and beside NULL."""
+    texts = ["x" * longest, *others]
+    table, contract = one_column(TEXT, pa.array(texts, pa.string()))
+    assert row_encodings(table, contract).to_pylist() == [encode_value(TEXT, text) for text in texts]
 
 
 def test_invalid_utf8_is_poison() -> None:
