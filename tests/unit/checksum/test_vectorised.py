@@ -239,6 +239,15 @@ def test_key_hashes_with_a_contract_fold_a_uuid() -> None:
         key_hashes(table, ["other"], contract)
 
 
+def test_large_values_are_taken_in_smaller_slices() -> None:
+    """Rows of a mebibyte each, far more than one slice may hold, have the digests that they have one by one."""
+    texts = [f"{number}" + "发" * 350_000 for number in range(40)]
+    table, contract = one_column(TEXT, pa.array(texts, pa.string()))
+    assert row_digests(table, contract).to_pylist() == [
+        hashlib.sha256(encode_value(TEXT, text)).digest() for text in texts
+    ]
+
+
 def test_threads_do_not_disturb_each_other() -> None:
     """Several workers that digest at once get what one gets alone."""
     count = 40_000
