@@ -15,6 +15,7 @@ from migrate import __version__
 from migrate.cli import failures
 from migrate.cli.check import check
 from migrate.cli.doctor import doctor
+from migrate.cli.init import init
 from migrate.cli.ledger import ledger
 from migrate.cli.options import Group, Session, first_screen
 from migrate.cli.plan import plan
@@ -32,7 +33,7 @@ def cli() -> None:
     """Move an invoice system to a new database and prove that nothing was lost."""
 
 
-for _command in (check, plan, run, status, pause, resume, throttle, rejects, schema, ledger, doctor):
+for _command in (init, check, plan, run, status, pause, resume, throttle, rejects, schema, ledger, doctor):
     cli.add_command(_command)
 
 

@@ -14,11 +14,13 @@ from rich.text import Text
 
 from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen, cell
+from migrate.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
     from migrate.engine.plan import Plan
     from migrate.engine.samples import Sample
 
+GRAPH_FORMS: Final = {".svg": "svg", ".html": "html", ".mmd": "mermaid", ".mermaid": "mermaid"}
 LEVEL_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -71,7 +73,16 @@ def _show_ddl(screen: Screen, mappings: Sequence[Path], options: Any) -> int:
 def _write_graph(screen: Screen, plans: Sequence[Plan], file: Path) -> None:
     from migrate.mapping.graph import render_graph
 
-    file.write_text(render_graph([each.mapping for each in plans], file.suffix.lstrip(".")), encoding="utf-8")
+    form = GRAPH_FORMS.get(file.suffix.lower())
+    if form is None:
+        raise InputError(
+            f"no graph can be written to {file.name}", next_step=f"name the file *{', *'.join(GRAPH_FORMS)}"
+        )
+    drawing = render_graph([each.mapping for each in plans], form)
+    try:
+        file.write_text(drawing, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(f"the graph cannot be written: {error.strerror}", where=str(file)) from error
     screen.note(screen.say("graph_written", file=file))
 
 

@@ -120,7 +120,11 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{file}：{mapping} 自身检查通过（未连接数据库）",
     ),
     "init_written": ("the mapping is in {file}", "映射文件已写入 {file}"),
-    "init_unsure": ("fields marked `# unsure`, to look at first: {count}", "{count} 个字段标有 # unsure，请先核对"),
+    "init_marked": ("fields to look at first: {count} (marked `# unsure` or FILL_IN)", "请先核对标有 # unsure 或 FILL_IN 的字段：{count} 个"),
+    "init_password": (
+        "the URL has a password in it, so the mapping says ${{{variable}}}: export that variable",
+        "URL 中含有密码，映射文件改用 ${{{variable}}}，请设置该环境变量",
+    ),
     "schema_created": ("{what}", "{what}"),
     "schema_nothing": ("every invoice table is there already; nothing was changed", "发票表均已存在，未作任何更改"),
     # rejects, ledger, doctor
