@@ -15,7 +15,7 @@ from migrate.stores.predicates import KeyColumn
 from migrate.stores.sqlite_adbc import Connection
 from migrate.stores.sqlite_errors import sqlite_faults
 from migrate.stores.sqlite_keys import ORDERING, compiled, spellings
-from migrate.stores.sqlite_select import Query, Selection, reading_of
+from migrate.stores.sqlite_select import Query, Selection, chain, reading_of
 from migrate.stores.sqlite_shape import quoted, row_id_name
 from migrate.values import Column, Key, KeyRange, SourceSpec, TableShape
 
@@ -127,7 +127,7 @@ class SqliteReader:
         longest = len(columns) * _BYTES_PER_COLUMN
         if unbounded:
             [(measured,)] = self._connection.run(
-                f"{query.head}SELECT {' + '.join(unbounded)} {query.tail}", query.parameters
+                f"{query.head}SELECT {chain(unbounded, ' + ')} {query.tail}", query.parameters
             )
             longest += int(measured)
         return max(1, min(_MOST_ROWS, chunk_bytes // longest))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +26,9 @@ Mask: TypeAlias = Any
 _SHOWN_BYTES: Final = 4096
 _GROUP: Final = 50
 """Terms of one chain of operators; SQLite refuses expressions deeper than 1,000."""
+# ASCII's unit and record separators, between a column's number, what is odd about it, and the next.
+_OF: Final = 31
+_END: Final = 30
 _EMPTY: Final = {"text": "''", "integer": "0", "real": "0.0", "blob": "x''"}
 
 
@@ -125,27 +129,50 @@ class Selection:
         """What is wrong with a row, as text, or NULL."""
         terms = [reading.odd for reading in self._readings]
         told = [
-            f"CASE WHEN {reading.odd} THEN {_literal(reading.column.name)} || {_value_shown(reading)} || '; ' ELSE '' END"
-            for reading in self._readings
+            f"CASE WHEN {reading.odd} THEN '{number}' || char({_OF}) || {_value_shown(reading)} || char({_END}) ELSE '' END"
+            for number, reading in enumerate(self._readings)
         ]
-        return f"CASE WHEN {_chain(terms, ' OR ')} THEN {_chain(told, ' || ')} END"
+        return f"CASE WHEN {chain(terms, ' OR ')} THEN {chain(told, ' || ')} END"
 
     def _converted(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
         whole = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
         arrays = list(whole.columns)
-        odd, _ = valid_utf8(arrays.pop())
-        clean = None if odd.null_count == len(odd) else pc.is_null(odd)
+        odd = _Oddities(arrays.pop(), self._readings)
         done: list[pa.Array] = [arrays.pop(0)] if self._ordinal else []
-        told: list[Any] = [] if clean is None else [pc.utf8_rtrim(odd, "; ")]
-        for reading in self._readings:
-            taken = [arrays.pop(0) for _ in reading.parts]
-            # What is odd is told already; its place must not disturb the conversion.
-            parts = taken if clean is None else [pc.if_else(clean, part, None) for part in taken]
+        told: list[Any] = odd.told
+        for number, reading in enumerate(self._readings):
+            parts = [odd.without(number, arrays.pop(0)) for _ in reading.parts]
             values, bad = reading.convert(reading.column, parts)
             if bad is not None and pc.any(bad).as_py():
                 told.append(_told(reading.column, parts, bad))
             done.append(values)
-        return pa.RecordBatch.from_arrays([*done, joined_reasons(told, len(odd))], schema=self.schema)
+        return pa.RecordBatch.from_arrays([*done, joined_reasons(told, whole.num_rows)], schema=self.schema)
+
+
+class _Oddities:
+    """What SQLite found odd in a batch: sentences for the rows, and the places whose bytes must not be taken for a value."""
+
+    def __init__(self, odd: pa.Array, readings: Sequence[Reading]) -> None:
+        self.told: list[Any] = []
+        self._places: dict[int, list[int]] = {}
+        self._rows = len(odd)
+        if odd.null_count == len(odd):
+            return
+        sentences: list[str | None] = [None] * len(odd)
+        for row in pc.indices_nonzero(pc.is_valid(odd)).to_pylist():
+            pairs = [entry.split(chr(_OF), 1) for entry in odd[row].as_py().split(chr(_END)) if entry]
+            for number, _ in pairs:
+                self._places.setdefault(int(number), []).append(row)
+            sentences[row] = "; ".join(f"{readings[int(number)].column.name}: {sentence}" for number, sentence in pairs)
+        self.told = [pa.array(sentences, pa.string())]
+
+    def without(self, number: int, part: pa.Array) -> pa.Array:
+        """A part of column `number` with NULL in the odd places."""
+        if number not in self._places:
+            return part
+        kept = np.ones(self._rows, dtype=bool)
+        kept[self._places[number]] = False
+        return pc.if_else(pa.array(kept), part, None)
 
 
 def _as_is(column: Column, parts: list[pa.Array]) -> tuple[pa.Array, Mask]:
@@ -189,7 +216,7 @@ def _told(column: Column, parts: list[pa.Array], bad: pa.Array) -> pa.Array:
 def _value_shown(reading: Reading) -> str:
     source = reading.source
     return (
-        f"': ' || typeof({source}) || CASE typeof({source}) WHEN 'integer' THEN ' ' || {source} "
+        f"typeof({source}) || CASE typeof({source}) WHEN 'integer' THEN ' ' || {source} "
         f"WHEN 'real' THEN ' ' || printf('%!.17g', {source}) ELSE ' x' || hex(substr({source}, 1, {_SHOWN_BYTES})) END"
         f" || {_literal(f' in a column of type {reading.column.declared or reading.column.type}')}"
     )
@@ -199,9 +226,9 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _chain(terms: Sequence[str], operator: str) -> str:
+def chain(terms: Sequence[str], operator: str) -> str:
     """Terms joined in groups, so that the expression's tree stays flat."""
     if len(terms) <= _GROUP:
         return operator.join(terms)
     groups = [terms[start : start + _GROUP] for start in range(0, len(terms), _GROUP)]
-    return _chain([f"({operator.join(group)})" for group in groups], operator)
+    return chain([f"({operator.join(group)})" for group in groups], operator)
