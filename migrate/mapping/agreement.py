@@ -5,6 +5,7 @@ DuckDB compares '10.00' with 2.5 as floating values and a text with a number by 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -18,6 +19,26 @@ Constant = Callable[[str, exp.Expr], None]
 NUMBERS = ("integer", "decimal", "float")
 TIMES = ("date", "time", "timestamp", "instant")
 _TIME_TYPES = {"date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP", "instant": "TIMESTAMPTZ"}
+
+
+DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+MAX_DIGITS = 38
+"""Decimal digits of DuckDB's widest numbers."""
+
+_INTEGER_DIGITS = {"HUGEINT": 39, "UHUGEINT": 39, "BIGINT": 19, "UBIGINT": 20}
+
+
+def too_wide(operands: list[Compiled]) -> bool:
+    """Can bringing these numbers to one type overflow? Then comparing them or choosing between them may raise."""
+    types = {operand.type for operand in operands if operand.kind in ("integer", "decimal")}
+    if len(types) < 2 or not any(DECIMAL.fullmatch(each) for each in types):  # noqa: PLR2004
+        return False
+    whole, scale = 0, 0
+    for each in types:
+        found = DECIMAL.fullmatch(each)
+        whole = max(whole, int(found[1]) - int(found[2]) if found else _INTEGER_DIGITS.get(each, 10))
+        scale = max(scale, int(found[2]) if found else 0)
+    return whole + scale > MAX_DIGITS
 
 
 def agree(node: exp.Expr, operands: list[Compiled], constant: Constant) -> None:

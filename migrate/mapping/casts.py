@@ -236,9 +236,10 @@ def _read_one(sql: str, fmt: str, target: LogicalType, timezone: str | None) -> 
     if target.kind == "date" and shape.has_time:
         guard += f" AND {parsed} = date_trunc('day', {parsed})"
     if target.kind == "instant" and not shape.zoned:
-        assert_zone = timezone or "UTC"
-        value = f"timezone({literal(assert_zone)}, {parsed})"
-        guard += f" AND {_one_instant(parsed, assert_zone)}"
+        zone = timezone or "UTC"
+        value = f"timezone({literal(zone)}, {parsed})"
+        # Sums and zones near the ends of the calendar raise.
+        return f"TRY(CASE WHEN {guard} AND {_one_instant(parsed, zone)} THEN {value} END)"
     return f"CASE WHEN {guard} THEN {value} END"
 
 
@@ -259,7 +260,13 @@ def _zoned(sql: str, target: LogicalType, timezone: str | None) -> Conversion:
     there = f"timezone({zone}, {sql})"
     local = there if target.kind == "timestamp" else sql
     fault = Fault("true", "CAST", f"did not exist, or existed twice, on the clocks of {timezone}")
-    return Conversion(f"CASE WHEN {_one_instant(local, timezone)} THEN {there} END", total=False, faults=(fault,))
+    return Conversion(f"TRY(CASE WHEN {_one_instant(local, timezone)} THEN {there} END)", total=False, faults=(fault,))
+
+
+def _date_to_timestamp(sql: str, _: str, __: LogicalType) -> Conversion:
+    # Dates reach further than timestamps.
+    fault = Fault("true", "RANGE", "is out of range for a timestamp")
+    return Conversion(f"TRY_CAST({sql} AS TIMESTAMP)", total=False, faults=(fault,))
 
 
 def _timestamp_to_date(sql: str, _: str, __: LogicalType) -> Conversion:
@@ -298,7 +305,7 @@ _MAKERS = {
     ("boolean", "integer"): _total_cast,
     ("boolean", "text"): _total_cast,
     ("date", "date"): _same,
-    ("date", "timestamp"): _total_cast,
+    ("date", "timestamp"): _date_to_timestamp,
     ("date", "text"): _total_cast,
     ("time", "time"): _same,
     ("time", "text"): _total_cast,

@@ -43,9 +43,7 @@ def _money_slow() -> str:
 
 
 def _money() -> str:
-    return (
-        "CASE WHEN CAST(TRY_CAST(x AS DECIMAL(18,2)) AS VARCHAR) = x THEN x ELSE _money_slow(x, _strip(_narrow(x))) END"
-    )
+    return "CASE WHEN CAST(TRY_CAST(x AS DECIMAL(18,2)) AS VARCHAR) = x THEN x ELSE _money_slow(_strip(_narrow(x))) END"
 
 
 def _digits_slow() -> str:
@@ -66,7 +64,7 @@ MACROS: tuple[str, ...] = (
     "CREATE MACRO _trim(x) AS nullif(_strip(x), '')",
     f"CREATE MACRO _narrow(x) AS {_narrow()}",
     "CREATE MACRO _halfwidth(x) AS CASE WHEN _blank(x) THEN NULL ELSE _narrow(x) END",
-    f"CREATE MACRO _money_slow(x, t) AS {_money_slow()}",
+    f"CREATE MACRO _money_slow(t) AS {_money_slow()}",
     f"CREATE MACRO _money(x) AS {_money()}",
     f"CREATE MACRO _digits_slow(t) AS {_digits_slow()}",
     "CREATE MACRO _unwrap(t) AS regexp_replace(t, '^(=\"(.*)\"|''(.*))$', '\\2\\3')",

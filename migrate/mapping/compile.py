@@ -109,13 +109,14 @@ class Compilation:
         text = self.mapping.source.where
         if text is None:
             return None
-        compiled = self._expression("source.where", text, Compiler(self._oracle(), self._columns, what="source column"))
+        stages = Stages(f"SELECT * FROM {quoted(CHUNK)}")
+        compiled = self._expression("source.where", text, self._compiler(self._oracle(), stages, None))
         if compiled is None:
             return None
         self._used.update(compiled.columns)
         if not compiled.may_fail:
-            return f"SELECT coalesce({compiled.sql}, false) AS keep, false AS failed FROM {quoted(CHUNK)}"
-        tried = f"SELECT TRY({{'v': {compiled.sql}}}) AS t FROM {quoted(CHUNK)}"
+            return f"SELECT coalesce({compiled.sql}, false) AS keep, false AS failed FROM ({stages.relation()})"
+        tried = f"SELECT TRY({{'v': {compiled.sql}}}) AS t FROM ({stages.relation()})"
         return (
             f"SELECT t IS NULL OR coalesce(struct_extract(t, 'v'), false) AS keep, t IS NULL AS failed FROM ({tried})"
         )
@@ -135,6 +136,13 @@ class Compilation:
             for message, suggestion in error.problems:
                 self.add(path, message, suggestion)
             return None
+
+    def _compiler(self, oracle: Oracle, stages: Stages, aggregation: Aggregation | None) -> Compiler:
+        """A compiler over the source's columns."""
+        zone = self.mapping.source.timezone
+        return Compiler(
+            oracle, self._columns, what="source column", timezone=zone, aggregation=aggregation, stages=stages
+        )
 
     def _oracle(self) -> Oracle:
         return Oracle(self._connection, {name: kind for name, (_, kind) in self._columns.items()})
@@ -183,10 +191,8 @@ class Compilation:
         """All targets with this grouping."""
         oracle = self._oracle()
         aggregation = Aggregation() if group else None
-        compiler = Compiler(
-            oracle, self._columns, what="source column", timezone=self.mapping.source.timezone, aggregation=aggregation
-        )
         stages = Stages(f"SELECT * FROM {quoted(CHUNK)}")
+        compiler = self._compiler(oracle, stages, aggregation)
         types = {column.name: column.type for column in self.source.columns}
         fields = FieldCompiler(stages, compiler, oracle, self._lookups, types, timezone=self.mapping.source.timezone)
         plans = []
@@ -218,7 +224,7 @@ class Compilation:
                 compiled[column.name] = fields.compile(column.name, spec, column, aggregates=aggregation is not None)
             except FieldError as error:
                 for message, suggestion in error.problems:
-                    self.add(f"{path}.{error.part}", message, suggestion)
+                    self.add(f"{path}.{error.part}" if error.part else path, message, suggestion)
                 continue
             if aggregation is not None:
                 plan.troubles += row_part_troubles(column.name, aggregation, before)

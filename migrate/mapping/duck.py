@@ -26,6 +26,10 @@ TypeKind = Literal[
     "other",
 ]
 
+_DISABLED = "build_side_probe_side, join_order, common_subexpressions"
+"""A LEFT JOIN keeps the order of its left side only while the optimizer may not swap the sides. Common subexpressions are computed
+outside of the TRY around them, so that one row that fails fails the whole chunk (seen with DuckDB 2.0.0: `TRY(x::int + x::int)`)."""
+
 MEMORY_LIMIT = "512MB"
 """Bound of one connection; DuckDB's own default is 80 % of the machine for each."""
 
@@ -70,8 +74,7 @@ def connect(macros: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
-    # A LEFT JOIN keeps the order of its left side only while the optimizer may not swap the sides.
-    connection.execute("SET disabled_optimizers = 'build_side_probe_side, join_order'")
+    connection.execute(f"SET disabled_optimizers = '{_DISABLED}'")
     for macro in macros:
         connection.execute(macro)
     connection.execute("SET lock_configuration = true")

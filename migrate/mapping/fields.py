@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from migrate.mapping import cleaners
 from migrate.mapping.casts import Conversion, Fault, NoConversion, convert, text_form
+from migrate.mapping.charsets import UnknownCharset
 from migrate.mapping.compiled import Compiled
 from migrate.mapping.constraints import constraints
 from migrate.mapping.duck import literal
@@ -144,7 +145,7 @@ class FieldCompiler:
 
     def _expression(self, compiled: Compiled, expression: Expression) -> Value:
         """Stage an expression; one that can fail becomes a trouble of its row."""
-        value = Value(compiled.sql, compiled.type)
+        value = Value(compiled.sql, compiled.type, self._stages.depth_of(compiled.sql))
         if not compiled.may_fail:
             return self._stages.stage(value)
         tried = self._stages.stage(value, f"TRY({{'v': {compiled.sql}}})", "STRUCT")
@@ -169,7 +170,7 @@ class FieldCompiler:
     def _constant(self, part: str, text: str, target: LogicalType) -> Value:
         """A text of the mapping file as a constant of the column's type."""
         conversion = self._convert(part, Value(literal(text), "VARCHAR"), target)
-        found = [fault for fault in constraints(f"({conversion.sql})", target) if self._holds(fault.condition)]
+        found = [fault for fault in _constraints(f"({conversion.sql})", target) if self._holds(fault.condition)]
         if not self._holds(f"({conversion.sql}) IS NOT NULL"):
             failing = next((fault for fault in conversion.faults if self._holds(fault.condition)), None)
             raise FieldError(part, f"'{text}' {failing.reason if failing else 'does not fit'}")
@@ -223,11 +224,10 @@ class FieldCompiler:
 
     def _money(self, value: Value, target: LogicalType) -> Value:
         """Clean and convert in one: amounts that are clean already, nearly all, cost one cast and one comparison."""
-        quick = self._stages.stage(value, f"TRY_CAST({value.sql} AS {target.duckdb})", target.duckdb)
-        same = self._stages.stage(quick, f"coalesce(CAST({quick.sql} AS VARCHAR) = {value.sql}, false)", "BOOLEAN")
+        quick, same = self._quick(value, target)
         slow = self._stages.stage(
             same,
-            f"CASE WHEN {same.sql} THEN NULL ELSE _money_slow({value.sql}, _strip(_narrow({value.sql}))) END",
+            f"CASE WHEN {same.sql} THEN NULL ELSE _money_slow(_strip(_narrow({value.sql}))) END",
             "VARCHAR",
         )
         conversion = convert(slow.sql, "VARCHAR", target)
@@ -238,6 +238,12 @@ class FieldCompiler:
         unclean = Fault(f"{slow.sql} IS NULL", "CAST", cleaners.REASONS["money"])
         self._troubles.append(Trouble(when, (unclean, *conversion.faults), value.sql))
         return exact
+
+    def _quick(self, value: Value, target: LogicalType) -> tuple[Value, Value]:
+        """A text cast to a number in DuckDB's way, and whether that number's own text is the same: then the cast was exact."""
+        quick = self._stages.stage(value, f"TRY_CAST({value.sql} AS {target.duckdb})", target.duckdb)
+        same = f"coalesce(CAST({quick.sql} AS VARCHAR) = {value.sql}, false)"
+        return quick, self._stages.stage(quick, same, "BOOLEAN")
 
     def _values(self, value: Value, spec: FieldSpec) -> Value:
         listed = dict(spec.values or {})
@@ -270,7 +276,7 @@ class FieldCompiler:
         keys = tuple(self._lookup_key(value, types.get(key)) for value, key in zip(values, found.spec.key, strict=True))
         after, hit = self._stages.join(name, found.spec.key, keys, take, types[take])
         if spec.default is None:
-            given = " AND ".join(f"{key.sql} IS NOT NULL" for key in keys)
+            given = " AND ".join(f"{value.sql} IS NOT NULL" for value in values)
             shown = " || ', ' || ".join(text_form(value.sql, value.type) for value in values)
             fault = Fault("true", "LOOKUP", f"is not in lookup `{name}`")
             self._troubles.append(Trouble(f"{given} AND {hit} IS NULL", (fault,), shown))
@@ -283,7 +289,9 @@ class FieldCompiler:
         if wanted == "VARCHAR" and value.kind in ("integer", "decimal", "date", "boolean"):
             return self._stages.stage(value, text_form(value.sql, value.type), "VARCHAR")
         if {value.kind, _kind(wanted)} <= {"integer", "decimal"}:
-            return value
+            key = f"TRY_CAST({value.sql} AS {wanted})"
+            exact = f"CASE WHEN TRY_CAST({key} AS {value.type}) = {value.sql} THEN {key} END"
+            return self._stages.stage(value, exact, wanted)
         raise FieldError("lookup", f"the value is {value.kind}, and the lookup's key is {_kind(wanted)}")
 
     # ------------------------------------------------------------ types
@@ -312,7 +320,13 @@ class FieldCompiler:
         conversion = self._convert(part, value, target, formats)
         if conversion.total and conversion.sql == value.sql:
             return Value(value.sql, target.duckdb, value.depth)
-        after = self._stages.stage(value, conversion.sql, target.duckdb)
+        if value.kind == "text" and (target.kind == "integer" or target.exact_decimal):
+            quick, same = self._quick(value, target)
+            after = self._stages.stage(
+                same, f"CASE WHEN {same.sql} THEN {quick.sql} ELSE {conversion.sql} END", target.duckdb
+            )
+        else:
+            after = self._stages.stage(value, conversion.sql, target.duckdb)
         if not conversion.total:
             when = f"{value.sql} IS NOT NULL AND {after.sql} IS NULL"
             self._troubles.append(Trouble(when, conversion.faults, text_form(value.sql, value.type)))
@@ -326,17 +340,24 @@ class FieldCompiler:
 
     def _fits(self, value: Value, target: LogicalType) -> None:
         shown = text_form(value.sql, value.type)
-        self._troubles.extend(Trouble(fault.condition, (fault,), shown) for fault in constraints(value.sql, target))
+        self._troubles.extend(Trouble(fault.condition, (fault,), shown) for fault in _constraints(value.sql, target))
 
     def _limits(self, value: Value, column: Column) -> tuple[Trouble, ...]:
         shown = text_form(value.sql, value.type)
         # Looking for U+0000 in every text costs a tenth of the whole mapping, so not where the source cannot hold it.
         kind = replace(column.type, nul=True) if self._clean_of_nul else column.type
-        found = [Trouble(fault.condition, (fault,), shown) for fault in constraints(value.sql, kind)]
+        found = [Trouble(fault.condition, (fault,), shown) for fault in _constraints(value.sql, kind)]
         if not column.nullable:
             fault = Fault("true", "NULL", "is NULL, which the column does not allow")
             found.append(Trouble(f"{value.sql} IS NULL", (fault,), None))
         return tuple(found)
+
+
+def _constraints(sql: str, target: LogicalType) -> tuple[Fault, ...]:
+    try:
+        return constraints(sql, target)
+    except UnknownCharset as error:
+        raise FieldError("", f"{error}: what fits into the column cannot be told") from error
 
 
 def _texts(kind: LogicalType) -> bool:

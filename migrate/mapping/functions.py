@@ -117,7 +117,7 @@ _ALL: tuple[Function, ...] = (
     ),
     Function(
         "lpad",
-        ("text", "integer", "text"),
+        ("text", "constant", "constant"),
         "Filled up at the left; a longer text stays whole (DuckDB's own cuts it).",
         "lpad('4567', 8, '0')",
         "00004567",
@@ -125,7 +125,7 @@ _ALL: tuple[Function, ...] = (
     ),
     Function(
         "rpad",
-        ("text", "integer", "text"),
+        ("text", "constant", "constant"),
         "Filled up at the right; a longer text stays whole.",
         "rpad('3040201', 10, '0')",
         "3040201000",

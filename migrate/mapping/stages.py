@@ -6,7 +6,8 @@ A level is the set of rows that a target gets: one per source row, or one per gr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, field
 
 from migrate.mapping.casts import Fault
 from migrate.mapping.duck import TypeKind, kind_of, quoted
@@ -14,6 +15,7 @@ from migrate.mapping.duck import TypeKind, kind_of, quoted
 UNIT = "_unit"
 ROW = "_:n"
 CHUNK = "_:chunk"
+_ALIAS = re.compile(r'"(_:\d+)"')
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,23 @@ class Stages:
     base: str
     layers: list[list[tuple[str, str]]] = field(default_factory=list)
     joins: dict[int, list[Join]] = field(default_factory=dict)
-    _count: int = 0
+    _depths: dict[str, int] = field(default_factory=dict)
+    _shared: dict[str, Value] = field(default_factory=dict)
+
+    def depth_of(self, sql: str) -> int:
+        """The layer that has everything which `sql` names."""
+        return max((self._depths.get(alias, 0) for alias in _ALIAS.findall(sql)), default=0)
+
+    def share(self, sql: str, duckdb_type: str) -> Value:
+        """A value that several expressions need, computed once for every row; it must not be able to fail."""
+        if sql not in self._shared:
+            self._shared[sql] = self.stage(Value(sql, duckdb_type, self.depth_of(sql)))
+        return self._shared[sql]
 
     def stage(self, value: Value, sql: str | None = None, duckdb_type: str | None = None) -> Value:
         """Compute `sql` (default: the value itself) one layer above the value; what comes back is just a column."""
-        alias = self._alias()
         depth = value.depth + 1
+        alias = self._alias(depth)
         self._layer(depth).append((alias, sql if sql is not None else value.sql))
         return Value(quoted(alias), duckdb_type or value.type, depth)
 
@@ -73,8 +86,8 @@ class Stages:
         self, lookup: str, key: tuple[str, ...], values: tuple[Value, ...], take: str, take_type: str
     ) -> tuple[Value, str]:
         """Look values up; gives the taken column, and SQL that is NULL where nothing was found."""
-        alias = self._alias()
         depth = max(value.depth for value in values) + 1
+        alias = self._alias(depth)
         self._layer(depth)
         self.joins.setdefault(depth, []).append(Join(lookup, key, tuple(value.sql for value in values), take, alias))
         return Value(quoted(alias), take_type, depth), quoted(f"{alias} hit")
@@ -89,9 +102,10 @@ class Stages:
             sql = f"SELECT {', '.join(['*', *added])} FROM {source}"
         return sql
 
-    def _alias(self) -> str:
-        self._count += 1
-        return f"_:{self._count}"
+    def _alias(self, depth: int) -> str:
+        alias = f"_:{len(self._depths) + 1}"
+        self._depths[alias] = depth
+        return alias
 
     def _layer(self, depth: int) -> list[tuple[str, str]]:
         while len(self.layers) < depth:
@@ -110,8 +124,3 @@ def _joined(join: Join) -> str:
 def lookup_name(name: str) -> str:
     """What a lookup's table is called in the connection."""
     return f"_:lookup {name}"
-
-
-def deepened(value: Value, depth: int) -> Value:
-    """The same value seen from a higher layer."""
-    return replace(value, depth=max(depth, value.depth))

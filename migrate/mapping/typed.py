@@ -6,24 +6,28 @@ a comparison, of the branches of a choice and of the arguments of a function hav
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import duckdb
 from sqlglot import exp
 
-from migrate.mapping.agreement import NUMBERS, TIMES, agree, same_kind
+from migrate.mapping.agreement import DECIMAL, MAX_DIGITS, NUMBERS, TIMES, agree, same_kind, too_wide
 from migrate.mapping.casts import NoConversion, convert, text_form
 from migrate.mapping.compiled import Aggregation, Compiled
 from migrate.mapping.constraints import within
-from migrate.mapping.duck import TypeKind, TypeOracle, literal, quoted
+from migrate.mapping.duck import TypeKind, TypeOracle, literal, quoted, unquoted
 from migrate.mapping.expressions import Expression, ExpressionError, Expressions
 from migrate.mapping.formats import FormatError
 from migrate.mapping.functions import FUNCTIONS, Function
 from migrate.mapping.names import Names
 from migrate.mapping.rewrites import raising
+from migrate.mapping.stages import Stages
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import LogicalType
 
+_SIMPLE = re.compile(r'"[^"]*"')
+_BILLION_DIGITS = 9
 _ARGUMENT_KINDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "integer": ("integer",),
@@ -37,6 +41,7 @@ class Compiler:
     """Compiles expressions over one set of columns: `columns` maps a name to its SQL and its DuckDB type.
 
     With `aggregation` it compiles for a grouped target: aggregates and bare columns become aliases that it records there.
+    With `stages`, parts that are needed several times and cannot fail are computed there once.
     """
 
     def __init__(
@@ -47,12 +52,14 @@ class Compiler:
         what: str = "column",
         timezone: str | None = None,
         aggregation: Aggregation | None = None,
+        stages: Stages | None = None,
     ) -> None:
         self._oracle = oracle
         self._columns = dict(columns)
         self._names = Names(tuple(self._columns), what)
         self._timezone = timezone
         self._aggregation = aggregation
+        self._stages = stages if aggregation is None else None
         self._used: list[str] = []
         self.seen: set[str] = set()
         self._row: Compiler | None = None
@@ -109,10 +116,18 @@ class Compiler:
         self._descend(clone, operands)
         agree(node, operands, self._constant)
         sql = clone.sql(dialect=Expressions)
-        may_fail = any(operand.may_fail for operand in operands) or isinstance(
-            node, (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg)
-        )
-        return Compiled(sql, self._type(sql, node), may_fail)
+        calculates = isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg))
+        may_fail = calculates or any(operand.may_fail for operand in operands) or too_wide(operands)
+        constant = isinstance(node, exp.Neg) and operands[0].literal
+        return Compiled(sql, self._type(sql, node), may_fail and not constant, literal=constant)
+
+    def _once(self, part: Compiled) -> Compiled:
+        """The part under a name, so that naming it several times does not compute it several times."""
+        if self._stages is None or part.literal or part.may_fail or _SIMPLE.fullmatch(part.sql):
+            return part
+        shared = self._stages.share(part.sql, part.type)
+        self._oracle.declare(unquoted(shared.sql), part.type)
+        return Compiled(shared.sql, part.type)
 
     def _descend(self, node: exp.Expr, operands: list[Compiled]) -> None:
         """Replace the operands below a node of syntax by their compiled SQL."""
@@ -135,7 +150,7 @@ class Compiler:
         return Compiled(node.name, self._type(node.name, node), literal=True)
 
     def _cast(self, node: exp.Expr) -> Compiled:
-        inner = self._render(node.this)
+        inner = self._once(self._render(node.this))
         target = cast_type(node)
         try:
             conversion = convert(inner.sql, inner.type, target, timezone=self._timezone)
@@ -156,9 +171,16 @@ class Compiler:
             return self._aggregate(node, function, None)
         arguments = [self._render(argument) for argument in node.expressions]
         self._check_arguments(function, node, arguments)
+        if function.rewrite is not None or function.name == "strptime":
+            arguments = [self._once(argument) for argument in arguments]
         sql = self._call_sql(function, node, arguments)
-        may_fail = function.may_fail or any(argument.may_fail for argument in arguments)
+        may_fail = function.may_fail or any(argument.may_fail for argument in arguments) or too_wide(arguments)
+        if may_fail and all(argument.literal for argument in arguments):
+            self._constant(sql, node)
+            may_fail = False
         compiled = Compiled(sql, self._type(sql, node), may_fail)
+        if function.rewrite is not None:
+            compiled = self._once(compiled)
         if compiled.kind == "float" and not any(argument.kind == "float" for argument in arguments):
             raise ExpressionError([(f"`{node.sql(dialect=Expressions)}` is a floating value", None)])
         return compiled
@@ -209,7 +231,7 @@ class Compiler:
                 [(f"{function.name}() is an aggregate, which only a target with `one_row_per` may use", None)]
             )
         clone = node.copy()
-        kinds = [self._row_part(child) for child in _aggregate_operands(clone)]
+        kinds = [self._row_part(child, sums=function.name == "sum") for child in _aggregate_operands(clone)]
         if function.name == "sum" and "float" in kinds:
             raise ExpressionError(
                 [(f"`{node.sql(dialect=Expressions)}`: a sum of floating values depends on their order", None)]
@@ -228,13 +250,15 @@ class Compiler:
             self._oracle.declare(alias, self._type(sql, node))
         return Compiled(quoted(alias), self._oracle.declared(alias))
 
-    def _row_part(self, node: exp.Expr) -> TypeKind:
+    def _row_part(self, node: exp.Expr, *, sums: bool = False) -> TypeKind:
         """Compile an operand of an aggregate for the single row, and replace it by its alias."""
         if isinstance(node, exp.Star) or self._row is None or self._aggregation is None:
             return "other"
         self._row._used = []  # noqa: SLF001 - the same class
         compiled = self._row._render(node)  # noqa: SLF001
         columns = tuple(dict.fromkeys(self._row._used))  # noqa: SLF001
+        if sums:
+            compiled = summable(compiled)
         self._used.extend(columns)
         self.seen.update(columns)
         parts = self._aggregation.row_parts
@@ -304,6 +328,21 @@ def _break_ties(node: exp.Expr) -> None:
     first = node.expressions[0]
     value = first.this if isinstance(first, exp.Order) else first
     order.append("expressions", exp.Ordered(this=value.copy(), nulls_first=False))
+
+
+def summable(part: Compiled) -> Compiled:
+    """A part of a sum that leaves room for a billion rows: a sum that overflows would fail for all rows of a chunk."""
+    found = DECIMAL.fullmatch(part.type)
+    digits = int(found[1]) - int(found[2]) if found else MAX_DIGITS if part.type == "HUGEINT" else 0
+    scale = int(found[2]) if found else 0
+    room = MAX_DIGITS - scale - _BILLION_DIGITS
+    if digits <= room:
+        return part
+    failure = _raise(f"CAST({part.sql} AS VARCHAR)", part.type, "summable")
+    sql = (
+        f"CASE WHEN abs({part.sql}) < {'1' + '0' * room} THEN {part.sql} WHEN {part.sql} IS NOT NULL THEN {failure} END"
+    )
+    return Compiled(sql, part.type, may_fail=True)
 
 
 def _raise(text: str, duckdb_type: str, what: str) -> str:
