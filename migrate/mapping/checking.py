@@ -28,16 +28,12 @@ def check_mapping(
             compilation.program()
             found += compilation.findings
         found += _source(mapping, source_shape)
+        found += _order(mapping, source_shape)
         found += _lookups(mapping, lookup_shapes or {})
         for index, target in enumerate(mapping.targets):
             shape = target_shapes.get(target.table)
             path = f"targets[{index}]"
-            if shape is None:
-                hint = nearest(target.table, target_shapes) or "`migrate plan --ddl` proposes it"
-                found.append(
-                    finding(mapping, f"{path}.table", f"table `{target.table}` does not exist in the target", hint)
-                )
-            else:
+            if shape is not None:
                 found += _target(mapping, path, target, shape)
         found += _totals(mapping, target_shapes)
     return sorted(_distinct(found))
@@ -123,7 +119,6 @@ def _target(mapping: Mapping, path: str, target: TargetTable, shape: TableShape)
             message = f"foreign key ({', '.join(foreign.columns)}) to `{foreign.parent}` is written in part: {', '.join(missing)} is no field"
             yield finding(mapping, f"{path}.fields", message, None, "warning")
     yield from _newer(mapping, path, target, shape)
-    yield from _order(mapping, path, target)
 
 
 def _newer(mapping: Mapping, path: str, target: TargetTable, shape: TableShape) -> Iterator[Finding]:
@@ -139,11 +134,14 @@ def _newer(mapping: Mapping, path: str, target: TargetTable, shape: TableShape) 
         )
 
 
-def _order(mapping: Mapping, path: str, target: TargetTable) -> Iterator[Finding]:
-    group, key = target.one_row_per, mapping.source.key
-    if group and key and {name.lower() for name in key[: len(group)]} != {name.lower() for name in group}:
-        message = f"the source is read in the order of ({', '.join(group)}), and its key does not begin with them"
-        yield finding(mapping, f"{path}.one_row_per", message, "an index on them makes the reading fast", "warning")
+def _order(mapping: Mapping, shape: TableShape) -> Iterator[Finding]:
+    for index, target in enumerate(mapping.targets):
+        group, key = target.one_row_per or (), mapping.source.key or ()
+        known = all(find_column(shape, name) for name in group)
+        if group and key and known and {name.lower() for name in key[: len(group)]} != {name.lower() for name in group}:
+            message = f"the source is read in the order of ({', '.join(group)}), and its key does not begin with them"
+            path = f"targets[{index}].one_row_per"
+            yield finding(mapping, path, message, "an index on them makes the reading fast", "warning")
 
 
 def _totals(mapping: Mapping, shapes: Map[str, TableShape]) -> Iterator[Finding]:

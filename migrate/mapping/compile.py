@@ -23,6 +23,7 @@ from migrate.mapping.levels import CheckPlan, TargetPlan, build_level, check_pla
 from migrate.mapping.model import Lookup, Mapping, Newer, TargetTable
 from migrate.mapping.names import Names
 from migrate.mapping.program import Conflict, Level, LookupKind, Program, ProgramLookup, ProgramTarget
+from migrate.mapping.scope import parse_scope, scope_sql
 from migrate.mapping.stages import CHUNK, Stages
 from migrate.mapping.typed import Compiler, Oracle
 from migrate.values import Column, LogicalType, TableShape
@@ -80,7 +81,8 @@ class Compilation:
         key = self._source_columns("source.key", mapping.source.key or _natural_key(self.source))
         unit_columns, group_sets = self._units(key)
         levels = [self._level(columns) for columns in self._level_columns()]
-        if self.findings or any(target.table not in self.targets for target in mapping.targets):
+        self._targets()
+        if self.findings:
             return None
         order = tuple(dict.fromkeys((*(unit_columns if mapping.grouped else ()), *key)))
         used = self._used | set(order) | set(unit_columns) | {name for group in group_sets for name in group}
@@ -103,6 +105,24 @@ class Compilation:
             levels=tuple(level for level in levels if level is not None),
             definition_json=json.dumps(self._definition(source_columns, order), sort_keys=True, ensure_ascii=False),
         )
+
+    def _targets(self) -> None:
+        """Every target is there, and its key and version are fields of it."""
+        for index, target in enumerate(self.mapping.targets):
+            shape = self.targets.get(target.table)
+            if shape is None:
+                hint = nearest(target.table, self.targets) or "`migrate plan --ddl` proposes it"
+                self.add(f"targets[{index}].table", f"table `{target.table}` does not exist in the target", hint)
+                continue
+            written = {found.name for name in target.fields if (found := find_column(shape, name)) is not None}
+            folded = {name.lower() for name in (*written, *target.fields)}
+            for name in target.key:
+                if name.lower() not in folded:
+                    self.add(f"targets[{index}].key", f"key column `{name}` is no field", nearest(name, target.fields))
+            newer = target.on_conflict.newer if isinstance(target.on_conflict, Newer) else None
+            if newer is not None and newer not in target.fields:
+                message = f"`{newer}` is no field of this target"
+                self.add(f"targets[{index}].on_conflict.newer", message, nearest(newer, target.fields))
 
     def _where(self) -> str | None:
         """SQL of two booleans per row: keep it, and could `where` not be computed."""
@@ -241,7 +261,7 @@ class Compilation:
         fields = {each.name: (each.value.sql, each.value.type) for each in plan.fields}
         oracle = Oracle(self._connection, {unquoted(sql): kind for sql, kind in fields.values()})
         compiler = Compiler(oracle, fields, what="field")
-        if target.scope is not None:
+        if target.scope is not None and self._is_scope(f"targets[{index}].scope", target.scope):
             scope = self._expression(f"targets[{index}].scope", target.scope, compiler)
             if scope is not None:
                 shown = [f"'{name} = ' || coalesce({text_form(*fields[name])}, 'NULL')" for name in scope.columns]
@@ -265,6 +285,15 @@ class Compilation:
                 if compiled is not None:
                     plan.checks.append(check_plan(check, parse_expression(check.assert_), compiled, fields))
 
+    def _is_scope(self, path: str, text: str) -> bool:
+        try:
+            parse_scope(text)
+        except ExpressionError as error:
+            for message, suggestion in error.problems:
+                self.add(path, message, suggestion)
+            return False
+        return True
+
     # ------------------------------------------------------------ parts of the program
 
     def _program_target(self, target: TargetTable) -> ProgramTarget:
@@ -283,7 +312,7 @@ class Compilation:
             columns=columns,
             key=tuple(_exact(shape, name) for name in target.key),
             on_conflict=conflict,
-            scope_sql=target.scope,
+            scope_sql=scope_sql(target.scope, {name.lower(): name for name in names}) if target.scope else None,
             one_row_per=group,
         )
 

@@ -6,6 +6,7 @@ mean one thing to the checker and another to the executor. Calls keep their name
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -104,8 +105,10 @@ def parse_expression(text: str, *, aggregates: bool = False) -> Expression:
 
 
 def _first_line(error: Exception) -> str:
-    """sqlglot's message without its excerpt, which carries terminal colours."""
-    return str(error).splitlines()[0].rstrip(".")
+    """sqlglot's message without its excerpt, which carries terminal colours, and without names of its classes."""
+    line = str(error).splitlines()[0].rstrip(".")
+    missing = re.fullmatch(r"Required keyword: .* missing for <class '[^']*\.(\w+)'>(.*)", line)
+    return f"something is missing in {missing[1].upper()}{missing[2]}" if missing else line
 
 
 class _Walker:

@@ -266,7 +266,8 @@ class FieldCompiler:
             )
         if len(values) != len(found.spec.key):
             raise FieldError(
-                "from", f"lookup `{name}` has the key {', '.join(found.spec.key)}, and {len(values)} columns are given"
+                "from",
+                f"lookup `{name}` has the key ({', '.join(found.spec.key)}), and {len(values)} columns are given",
             )
         types = found.columns
         if types is None:

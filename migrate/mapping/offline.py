@@ -87,7 +87,7 @@ def _scope(path: str, target: TargetTable) -> Iterator[Problem]:
     except ExpressionError as error:
         yield from ((path, message, suggestion) for message, suggestion in error.problems)
         return
-    yield from _over_fields(path, target.scope or "", target, "a scope is over mapped columns: ")
+    yield from _over_fields(path, target.scope or "", target)
 
 
 def _field(path: str, spec: FieldSpec, *, grouped: bool) -> Iterator[Problem]:
@@ -116,7 +116,7 @@ def _expression(path: str, text: str, *, aggregates: bool = False) -> Iterator[P
         yield from ((path, message, suggestion) for message, suggestion in error.problems)
 
 
-def _over_fields(path: str, text: str, target: TargetTable, prefix: str = "") -> Iterator[Problem]:
+def _over_fields(path: str, text: str, target: TargetTable) -> Iterator[Problem]:
     """An expression whose columns are fields of the target."""
     try:
         columns = parse_expression(text).columns
@@ -126,7 +126,7 @@ def _over_fields(path: str, text: str, target: TargetTable, prefix: str = "") ->
     folded = {name.lower() for name in target.fields}
     for column in columns:
         if column.lower() not in folded:
-            yield path, f"{prefix}unknown field `{column}`", nearest(column, target.fields)
+            yield path, f"unknown field `{column}`", nearest(column, target.fields)
 
 
 def _checks(mapping: Mapping) -> Iterator[Problem]:
@@ -178,10 +178,9 @@ def _lookup_use(mapping: Mapping, path: str, spec: FieldSpec, files: dict[str, p
         yield f"{path}.lookup", f"unknown lookup `{spec.lookup}`", known
         return
     if len(spec.from_ or ()) != len(lookup.key):
-        keys = ", ".join(lookup.key)
         yield (
             f"{path}.from",
-            f"lookup `{spec.lookup}` has the key ({keys}), and {len(spec.from_ or ())} columns are given",
+            f"lookup `{spec.lookup}` has the key ({', '.join(lookup.key)}), and {len(spec.from_ or ())} columns are given",
             None,
         )
     if spec.lookup in files and spec.take not in files[spec.lookup].column_names:

@@ -49,7 +49,7 @@ _MODELS: tuple[tuple[Loc, type[Strict]], ...] = (
     (("totals", "*"), Total),
     (("limits",), Limits),
 )
-_SCALAR_TAGS = (None, "tag:yaml.org,2002:str", "!")
+_YAML = "tag:yaml.org,2002:"
 
 
 def read_mapping(path: str | Path) -> Mapping:
@@ -144,14 +144,21 @@ class _Document:
             self._add(line, loc, "an alias may not point at a node around itself")
             return None
         if isinstance(node, ScalarNode):
-            if node.tag not in _SCALAR_TAGS and not str(node.tag).startswith("tag:yaml.org,2002:"):
-                self._add(line, loc, f"tags such as {node.tag} are not allowed: every scalar is text")
+            self._no_tag(node, loc, str(node.tag).startswith(_YAML))
             return node.value
         if isinstance(node, SequenceNode):
+            self._no_tag(node, loc, node.tag == f"{_YAML}seq")
             return [self._value(item, (*loc, index), (*above, node)) for index, item in enumerate(node.value)]
         return self._mapping(node, loc, above)
 
+    def _no_tag(self, node: Node, loc: Loc, implicit: bool) -> None:  # noqa: FBT001 - a fact about the node
+        if not implicit:
+            tag = str(node.tag).replace(_YAML, "!!")
+            message = f"tags such as {tag} are not allowed: every scalar is text"
+            self._add(node.start_mark.line + 1, loc, message)
+
     def _mapping(self, node: Node, loc: Loc, above: tuple[Node, ...]) -> dict[str, Any]:
+        self._no_tag(node, loc, node.tag == f"{_YAML}map")
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -235,7 +242,7 @@ _EXPECTED = {
     "model_type": "keys with values",
     "model_attributes_type": "keys with values",
     "dict_type": "keys with values",
-    "tuple_type": "a list",
+    "tuple_type": "text or a list",
     "list_type": "a list",
     "int_type": "a whole number",
 }
@@ -258,6 +265,8 @@ def _words(kind: str, detail: ErrorDetails, loc: Loc) -> tuple[str, str | None]:
         return "must not be empty", None
     if kind == "string_pattern_mismatch":
         return f"expected a name of letters, digits, `_` and `-` that begins with a letter, found {_shown(given)}", None
+    if kind == "model_type" and len(loc) > 1 and loc[-2] == "fields":
+        return f"expected a column name, or keys with values, found {_shown(given)}", None
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, found {_shown(given)}", None
     return detail["msg"], None

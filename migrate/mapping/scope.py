@@ -53,3 +53,11 @@ def _side(node: exp.Expr) -> str:
     if isinstance(node, exp.Neg):
         return _side(node.this)
     return "constant" if isinstance(node, (exp.Literal, exp.Boolean)) else "other"
+
+
+def scope_sql(text: str, names: dict[str, str]) -> str:
+    """The scope as DuckDB's SQL, made from the checked tree; `names` maps each column in lower case to its exact name."""
+    tree = parse_scope(text).copy()
+    for column in tree.find_all(exp.Column):
+        column.set("this", exp.to_identifier(names[column.name.lower()], quoted=True))
+    return tree.sql(dialect=Expressions)

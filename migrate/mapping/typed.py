@@ -161,8 +161,8 @@ class Compiler:
             return Compiled(f"({exact})", target.duckdb, inner.may_fail)
         text = text_form(inner.sql, inner.type)
         value = f"(CASE WHEN {inner.sql} IS NULL THEN NULL ELSE coalesce({exact}, {_raise(text, target.duckdb, str(target))}) END)"
-        if inner.literal:
-            self._constant(value, node)
+        if inner.literal and not self._oracle.holds(f"({exact}) IS NOT NULL OR ({inner.sql}) IS NULL"):
+            raise ExpressionError([(f"`{node.sql(dialect=Expressions)}`: {node.this.sql()} is not {target}", None)])
         return Compiled(value, target.duckdb, may_fail=not inner.literal)
 
     def _call(self, node: exp.Expr) -> Compiled:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from migrate.values import INT64_HIGH, INT64_LOW, LogicalType
 from tests.unit.mapping.harness import TEXT, Rejected, convert
 
-LISTS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LISTS = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 hostile = st.one_of(
     st.text(max_size=12),
@@ -56,7 +58,10 @@ def test_text_becomes_the_same_decimal_or_none(values: list[str], places: tuple[
 
 
 @LISTS
-@given(values=st.lists(hostile, max_size=30), bounds=st.sampled_from([(INT64_LOW, INT64_HIGH), (0, 255), (0, 2**64 - 1), (-(2**15), 2**15 - 1)]))
+@given(
+    values=st.lists(hostile, max_size=30),
+    bounds=st.sampled_from([(INT64_LOW, INT64_HIGH), (0, 255), (0, 2**64 - 1), (-(2**15), 2**15 - 1)]),
+)
 def test_text_becomes_the_same_integer_or_none(values: list[str], bounds: tuple[int, int]) -> None:
     """Only whole numbers in plain digits become integers, and only within the column's bounds, beyond 64 bits too."""
     low, high = bounds
@@ -69,11 +74,18 @@ def test_text_becomes_the_same_integer_or_none(values: list[str], bounds: tuple[
 
 
 @LISTS
-@given(values=st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**13), max_value=10**13), max_size=30))
+@given(
+    values=st.lists(
+        st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**13), max_value=10**13), max_size=30
+    )
+)
 def test_a_decimal_is_never_rounded(values: list[Decimal]) -> None:
     """A finer decimal goes into a coarser column, or into an integer, only if nothing is lost."""
     have = LogicalType("decimal", 20, 6)
-    for kind, scale in ((LogicalType("decimal", 12, 2), 2), (LogicalType("integer", low=INT64_LOW, high=INT64_HIGH), 0)):
+    for kind, scale in (
+        (LogicalType("decimal", 12, 2), 2),
+        (LogicalType("integer", low=INT64_LOW, high=INT64_HIGH), 0),
+    ):
         precision = 12 if scale else 19
         for value, result in zip(values, convert(values, kind, "x", have=have), strict=True):
             fits = holds(value, precision, scale)
@@ -116,7 +128,10 @@ def test_money_as_a_field_and_as_a_function_agree(values: list[str]) -> None:
             assert text.strip(" \t\r\n\v\f\u00a0\u3000\u200b\u200c\u200d\u2060\ufeff") == ""
 
 
-@pytest.mark.parametrize("text", ["1O0.00", "1,23.00", "1.2.3", "--1", "-+1", "(-1.00)", "￥", "元", "1e3", "12a", "()", "1 234", "NaN", "五"])
+@pytest.mark.parametrize(
+    "text",
+    ["1O0.00", "1,23.00", "1.2.3", "--1", "-+1", "(-1.00)", "￥", "元", "1e3", "12a", "()", "1 234", "NaN", "五"],
+)
 def test_money_refuses_what_is_no_amount(text: str) -> None:
     """A letter O is no zero, a comma in the wrong place no thousands: the row is rejected, never repaired by a guess."""
     assert convert([text], LogicalType("decimal", 18, 2), "{from: x, clean: money}") == [Rejected("CAST")]
@@ -160,7 +175,10 @@ def test_text_becomes_the_day_that_it_names_or_none(values: list[str]) -> None:
 
 
 @LISTS
-@given(values=st.lists(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1)), max_size=20), digits=st.integers(0, 6))  # noqa: DTZ001 - without zone on purpose
+@given(
+    values=st.lists(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1)), max_size=20),  # noqa: DTZ001 - without zone on purpose
+    digits=st.integers(0, 6),
+)
 def test_fractions_of_a_second_are_kept_or_the_row_is_rejected(values: list[dt.datetime], digits: int) -> None:
     """A column that keeps fewer digits of a second takes only times that have no more."""
     texts = [value.isoformat(sep=" ", timespec="microseconds") for value in values]
@@ -170,7 +188,12 @@ def test_fractions_of_a_second_are_kept_or_the_row_is_rejected(values: list[dt.d
 
 
 @LISTS
-@given(values=st.lists(st.text(max_size=8), max_size=30), charset=st.sampled_from([None, "utf8mb3", "gbk", "big5", "latin1", "ascii"]), length=st.integers(0, 8), nul=st.booleans())
+@given(
+    values=st.lists(st.text(max_size=8), max_size=30),
+    charset=st.sampled_from([None, "utf8mb3", "gbk", "big5", "latin1", "ascii"]),
+    length=st.integers(0, 8),
+    nul=st.booleans(),
+)
 def test_text_fits_or_its_row_is_rejected(values: list[str], charset: str | None, length: int, *, nul: bool) -> None:
     """Length counts characters; a charset lacks what its codec cannot encode and decode back; U+0000 where the column has none."""
     kind = LogicalType("text", length=length, charset=charset, nul=nul)
@@ -203,7 +226,12 @@ def test_a_plain_copy_changes_nothing(values: list[Any]) -> None:
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30))
 def test_floating_values_become_decimals_only_by_their_shortest_text(values: list[float]) -> None:
     """`float_text` and a cast give the decimal that the shortest text of the number says, or reject."""
-    found = convert(values, LogicalType("decimal", 18, 2), '{sql: "cast(float_text(x) as decimal(18,2))"}', have=LogicalType("float"))
+    found = convert(
+        values,
+        LogicalType("decimal", 18, 2),
+        '{sql: "cast(float_text(x) as decimal(18,2))"}',
+        have=LogicalType("float"),
+    )
     for value, result in zip(values, found, strict=True):
         if isinstance(result, Rejected):
             wanted = Decimal(repr(value))

@@ -36,7 +36,9 @@ def table(name: str, *columns: Column, key: Sequence[str] = ()) -> TableShape:
     return TableShape(name, keyed, keys)
 
 
-def mapping_of(targets: str, *, source: str = "table: old\n  key: [id]", rest: str = "", path: Path | None = None) -> Mapping:
+def mapping_of(
+    targets: str, *, source: str = "table: old\n  key: [id]", rest: str = "", path: Path | None = None
+) -> Mapping:
     """A mapping from its `targets:` (YAML, indented by two)."""
     text = f"mapping: test\nsource:\n  {source}\ntargets:\n{targets}\n{rest}\n"
     return parse_mapping(text, path or Path("test.yaml"))
