@@ -217,9 +217,24 @@ def test_the_index_answers_a_range(store: Store, *, nullable: bool) -> None:
         sa.Index("planned_key", "a", "b"),
     )
     store.create(table)
-    with store.engine.begin() as connection:
-        rows = [{"id": n, "a": n // 10, "b": f"b{n % 10}", "filler": "x" * 90} for n in range(20_000)]
-        connection.execute(sa.insert(table), rows)
+    target = store.target()
+    shape = target.describe("planned")
+    assert shape is not None
+    numbers = range(20_000)
+    session = store.session(target)
+    session.begin()
+    session.insert(
+        shape,
+        pa.table(
+            {
+                "id": pa.array(numbers, pa.int64()),
+                "a": pa.array([n // 10 for n in numbers], pa.int64()),
+                "b": [f"b{n % 10}" for n in numbers],
+                "filler": ["x" * 90] * len(numbers),
+            }
+        ),
+    )
+    session.commit()
     store.run("ANALYZE TABLE planned" if store.kind == "mariadb" else "ANALYZE planned")
     keys = [KeyColumn(table.c.a, nullable), KeyColumn(table.c.b, nullable)]
     ordering = PLANS[store.kind]
