@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from migrate.invoice import types
 from migrate.stores import generic
 from migrate.stores.opening import open_source, open_target
 from migrate.stores.port import SourceReader, SourceStore, TargetSession, TargetStore
 from migrate.stores.urls import parse_url, with_socket_folders
-from migrate.values import SourceSpec
+from migrate.values import SourceSpec, TableShape
+from tests.contract.family import tables
 
 STORES = ("postgresql", "mariadb", "sqlite", "generic-postgresql", "generic-mariadb", "generic-sqlite")
 
@@ -113,18 +113,15 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
-def codes(length: int) -> sa.types.TypeEngine[str]:
-    """Text compared by code point on every database."""
-    binary = sa.dialects.mysql.VARCHAR(length, collation="utf8mb4_bin")
-    return (
-        sa.String(length, collation="C").with_variant(binary, *types.MARIADB).with_variant(sa.String(length), "sqlite")
+@pytest.fixture
+def opened(store: Store) -> tuple[TargetStore, TargetSession, TableShape]:
+    """Target, session and shape of the child table, with one parent and one child there."""
+    store.create(*tables())
+    store.run(
+        "INSERT INTO parent VALUES ('p')",
+        "INSERT INTO child (id, code, name, amount, level) VALUES (1, 'p', 'one', '1.50', 0)",
     )
-
-
-def folded(length: int) -> sa.types.TypeEngine[str]:
-    """Text compared without regard to case; on PostgreSQL, whose test build has no such collation, under one that is not the default."""
-    return (
-        sa.String(length, collation="pg_unicode_fast")
-        .with_variant(sa.dialects.mysql.VARCHAR(length, collation="utf8mb4_general_ci"), *types.MARIADB)
-        .with_variant(sa.String(length, collation="NOCASE"), "sqlite")
-    )
+    target = store.target()
+    shape = target.describe("child")
+    assert shape is not None
+    return target, store.session(target), shape

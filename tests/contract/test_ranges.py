@@ -25,7 +25,8 @@ from migrate.stores.predicates import (
 )
 from migrate.stores.typed_keys import dump_key, load_key
 from migrate.values import Key, KeyRange
-from tests.contract.conftest import Store, codes, folded
+from tests.contract.conftest import Store
+from tests.contract.family import codes, folded
 
 KEY = ("whole", "word", "wide")
 WHOLE = st.sampled_from([None, -(2**63), -7, -1, 0, 1, 2, 2**53 + 1, 2**63 - 1])

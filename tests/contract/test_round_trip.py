@@ -14,7 +14,8 @@ from migrate.errors import ConstraintViolation
 from migrate.invoice import types
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
 from migrate.values import Key, KeyRange, TableShape
-from tests.contract.conftest import Store, codes
+from tests.contract.conftest import Store
+from tests.contract.family import codes
 
 TEXTS = [
     "", " ", "  ", "a", "a ", " a", "NULL", "null", "\\N", "\\", "\\n", "'", '"', "''", "a'b\"c`d", "%", "%s", "%%", "$1", "?", ":a",
