@@ -48,7 +48,7 @@ def init(screen: Screen, *, out: Path | None, target: str, into: str, **source: 
             screen.text(text)
     else:
         _write(out, text)
-        screen.result(
+        screen.lines(
             document, Text(screen.say("init_written", file=out)), Text(screen.say("init_marked", count=marked))
         )
     return 0

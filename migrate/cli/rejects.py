@@ -79,7 +79,7 @@ def export(screen: Screen, mapping: Path, *, options: RunOptions, out: Path) -> 
     from migrate.engine.rejects import rejects_export
 
     count = rejects_export(mapping, options, out)
-    screen.result({"rejects": count, "file": str(out)}, Text(screen.say("exported", count=count_text(count), file=out)))
+    screen.lines({"rejects": count, "file": str(out)}, Text(screen.say("exported", count=count_text(count), file=out)))
     return 0
 
 

@@ -25,7 +25,7 @@ def show(screen: Screen, target: str) -> int:
     dialect = parse_url(target).get_backend_name()
     statements = ddl(dialect)
     if screen.settings.as_json:
-        screen.result({"dialect": dialect, "ddl": statements})
+        screen.lines({"dialect": dialect, "ddl": statements})
     else:
         screen.text(statements.rstrip("\n"))
     return 0
@@ -46,5 +46,5 @@ def apply(screen: Screen, target: str) -> int:
     finally:
         store.close()
     lines = [Text(line) for line in created] or [Text(screen.say("schema_nothing"))]
-    screen.result({"created": created}, *lines)
+    screen.lines({"created": created}, *lines)
     return 0

@@ -63,17 +63,19 @@ class Screen:
         """Show the result: the document with `--json`, else the renderables."""
         if self.settings.as_json:
             write_json(document)
-        elif self.out.is_terminal:
-            self.out.print(*renderables, sep="\n")
         else:
-            # Padding to the width of the page is of no use in a file, and in the way of whoever compares it.
-            with self.out.capture() as captured:
-                self.out.print(*renderables, sep="\n")
-            self.text("\n".join(line.rstrip() for line in captured.get().splitlines()))
+            self.show(*renderables)
 
-    def text(self, text: str) -> None:
-        """Put text on stdout unchanged, neither wrapped nor styled (DDL, files)."""
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    def show(self, *renderables: RenderableType) -> None:
+        """Show tables and texts, one below the other."""
+        if self.out.is_terminal:
+            self.out.print(*renderables, sep="\n")
+            return
+        # Padding to the width of the page is of no use in a file, and in the way of whoever compares it.
+        with self.out.capture() as captured:
+            self.out.print(*renderables, sep="\n")
+        self.text("\n".join(line.rstrip() for line in captured.get().splitlines()))
+        sys.stdout.flush()
 
     def lines(self, document: object, *lines: Text) -> None:
         """Show a result whose lines are for editors and other programs: they are never broken."""
@@ -82,6 +84,10 @@ class Screen:
         else:
             for line in lines:
                 self.out.print(line, soft_wrap=True)
+
+    def text(self, text: str) -> None:
+        """Put text on stdout unchanged, neither wrapped nor styled (DDL, files)."""
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
     def note(self, text: str) -> None:
         """A sentence for people, on stderr."""

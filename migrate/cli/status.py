@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,19 @@ def _picture(screen: Screen, mapping: Path | None, runs: list[RunSummary]) -> Re
 
 
 def _watch(screen: Screen, mapping: Path | None, options: RunOptions, interval: int) -> int:
+    """Show runs again and again; in place on a terminal, else as they change."""
     from migrate.engine.steer import status as read_status
     from migrate.engine.stop import StopToken
 
     stop = StopToken()
     hint = Text(screen.say("watch_hint"), style="dim")
-    with stop_on_signals(stop), Live(console=screen.out, auto_refresh=False, screen=False) as live:
+    live = Live(console=screen.out, auto_refresh=False) if screen.out.is_terminal else None
+    with stop_on_signals(stop), live or nullcontext():
         while not stop.is_set:
-            live.update(Group(_picture(screen, mapping, read_status(mapping, options)), hint), refresh=True)
+            picture = _picture(screen, mapping, read_status(mapping, options))
+            if live is not None:
+                live.update(Group(picture, hint), refresh=True)
+            else:
+                screen.show(picture)
             stop.wait(interval)
     return 0

@@ -29,7 +29,7 @@ def pause(screen: Screen, mapping: Path, *, options: RunOptions, reason: str) ->
 
     run = steer.pause(mapping, reason, options)
     sentence = screen.say("pause_asked", mapping=run.mapping)
-    screen.result({"mapping": run.mapping, "run": run.run, "paused": reason}, Text(sentence))
+    screen.lines({"mapping": run.mapping, "run": run.run, "paused": reason}, Text(sentence))
     return 0
 
 
@@ -44,7 +44,7 @@ def resume(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
     run, reason = steer.resume(mapping, options)
     key = "not_paused" if reason is None else "resume_done"
     sentence = screen.say(key, mapping=run.mapping, reason=reason, command=f"migrate run {mapping}")
-    screen.result({"mapping": run.mapping, "run": run.run, "was_paused": reason}, Text(sentence))
+    screen.lines({"mapping": run.mapping, "run": run.run, "was_paused": reason}, Text(sentence))
     return 0
 
 
@@ -66,5 +66,5 @@ def throttle(screen: Screen, mapping: Path, *, options: RunOptions, rows: int) -
 
     run = steer.throttle(mapping, rows, options)
     sentence = screen.say("throttle_set" if rows else "throttle_off", mapping=run.mapping, rate=count_text(rows))
-    screen.result({"mapping": run.mapping, "run": run.run, "rows_per_second": rows or None}, Text(sentence))
+    screen.lines({"mapping": run.mapping, "run": run.run, "rows_per_second": rows or None}, Text(sentence))
     return 0

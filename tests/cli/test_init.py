@@ -67,4 +67,4 @@ def test_files_are_a_source_too(migrate: Migrate, project: Path) -> None:
     (project / "old.csv").write_text("no,name,amount\n1,a,2.50\n", encoding="utf-8")
     done = migrate("init", "--files", "old.csv", "--target", "sqlite:///new.db", "--into", "paid")
     assert done.code == 0, done.err
-    assert "files: old.csv" in done.out
+    assert 'files: "old.csv"' in done.out

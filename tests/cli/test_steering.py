@@ -137,7 +137,7 @@ def test_watching_ends_with_success(migrate: Migrate, project: Path) -> None:
         cwd=project, env=environment(project), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    shown = next(line for line in process.stdout if line.strip())
+    shown = process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
     code, _, err = ended(process)
     assert (code, err) == (0, "")

@@ -20,11 +20,12 @@ from tests.cli.conftest import environment
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(folder: Path, columns: int, *words: str) -> tuple[int, str]:
+def on_a_terminal(folder: Path, columns: int, *words: str, **more: str) -> tuple[int, str]:
     """Exit code and everything that a terminal of so many columns received."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-    variables = {name: value for name, value in environment(folder, TERM="xterm-256color").items() if name != "COLUMNS"}
+    variables = environment(folder, TERM="xterm-256color", **more)
+    del variables["COLUMNS"]
     process = subprocess.Popen(
         [sys.executable, "-m", "migrate", *words], cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs
     )
@@ -56,10 +57,7 @@ def test_a_run_on_a_terminal(project: Path, columns: int, lang: str) -> None:
     assert max(map(cell_len, lines)) <= columns
 
 
-def test_colours_can_be_turned_off(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_can_be_turned_off(project: Path) -> None:
     """NO_COLOR is honoured: the words stay, the colours go."""
-    monkeypatch.setattr(
-        "tests.cli.test_terminal.environment", lambda folder, **more: environment(folder, NO_COLOR="1", **more)
-    )
-    code, text = on_a_terminal(project, 100, "check", "mapping.yaml")
+    code, text = on_a_terminal(project, 100, "check", "mapping.yaml", NO_COLOR="1")
     assert (code, ESCAPES.findall(text)) == (0, [])
