@@ -38,7 +38,7 @@ def test_tables_fold_and_stay_in_line(width: int) -> None:
     """Chinese text takes two columns a character; long cells fold inside of the width, and no character is lost."""
     screen = Screen(Settings(lang="zh"))
     names = ["北京样例科技有限公司", "a" * 120, "𠮷野家"]
-    table = add_rows(screen.table("target", "reason"), ((name, "原因") for name in names))
+    table = add_rows(screen.table("target", "detail"), ((name, "原因") for name in names))
     out = console(io.StringIO())
     out.width = width
     with out.capture() as capture:

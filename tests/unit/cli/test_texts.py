@@ -78,3 +78,18 @@ def test_texts_are_found_by_key_and_language() -> None:
     """The same key gives the English or the Chinese text, with its values."""
     assert translator("en")("batches_of", done=1, planned=2) == "1 of 2 batches"
     assert translator("zh")("batches_of", done=1, planned=2) == "批次 1/2"
+
+
+def test_every_text_is_used() -> None:
+    """No text is kept that nothing says: each key, or the beginning of its family, is a literal of the code."""
+    literals = set()
+    for path in SOURCES:
+        if path.name != "texts.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            literals |= {
+                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+    families = tuple(literal for literal in literals if literal in ("level_", "phase_"))
+    assert {key for key in _TEXTS if key not in literals and not key.startswith(families)} - set(
+        get_args(State)
+    ) == set()
