@@ -61,8 +61,7 @@ def logical_type(declared: Declared) -> LogicalType:
     if name == "bit":
         return LogicalType("integer", low=0, high=2 ** (declared.precision or 1) - 1)
     if name in {"decimal", "numeric"}:
-        low = 0 if "unsigned" in declared.column_type.lower() else None
-        return LogicalType("decimal", precision=declared.precision, scale=declared.scale or 0, low=low)
+        return LogicalType("decimal", precision=declared.precision, scale=declared.scale or 0)
     if name in {"float", "double", "real"}:
         return LogicalType("float", bits=32 if name == "float" else 64)
     if name in {"date", "datetime", "timestamp", "time", "year"}:
