@@ -16,7 +16,7 @@ from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
 from migrate.stores.port import ANOMALY
 from migrate.values import Key
-from migrate.write.settle import PendingId, Settled, Settler, next_pending
+from migrate.write.settle import Patience, PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 
@@ -56,22 +56,23 @@ def complete(shop: Workshop) -> None:
 
 
 def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:
-    final = False
+    patient = True
     while True:
         deferred: list[PendingId] = []
-        settled = 0
+        moved = False
         while (which := next_pending(shop.ledger, shop.lease.run, shop.pass_no, deferred)) is not None:
             _obey(shop, heartbeat)
-            outcome = _settle_one(shop, worker, which, final=final)
+            waiting = Patience.LOSERS if deferred else Patience.PARENTS
+            outcome = _settle_one(shop, worker, which, waiting if patient else Patience.NONE)
             deferred += outcome.deferred
-            settled += outcome.units
+            moved = moved or outcome.moved
         if not deferred:
             return
-        # A round in which nothing moved: the parents are not coming.
-        final = settled == 0
+        # After a round in which nothing moved the parents are not coming.
+        patient = moved
 
 
-def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> Settled:
+def _settle_one(shop: Workshop, worker: Worker, which: PendingId, patience: Patience) -> Settled:
     number = min(applied_ranges(shop.ledger, shop.lease.run, shop.pass_no), default=0)
     batch = BatchId(shop.lease.run, shop.pass_no, min(number, 0) - 1)
     settler = Settler(
@@ -88,11 +89,11 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool
             transaction = BatchTransaction(shop.ledger, worker.session, shop.lease, batch, shop.tables)
             try:
                 transaction.begin("settle")
-                outcome = settler.settle(transaction, worker.session, which, final=final)
+                outcome = settler.settle(transaction, worker.session, which, patience)
                 transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
             except AlreadyApplied:
                 # The answer to an earlier COMMIT was lost; which units were deferred is seen again in the next round.
-                return Settled(1)
+                return Settled(moved=True)
             except BaseException:
                 transaction.abandon()
                 raise

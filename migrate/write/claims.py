@@ -18,6 +18,7 @@ from migrate.checksum.vectorised import key_hashes
 from migrate.ledger.connection import Ledger
 from migrate.stores.port import TargetSession
 from migrate.values import Key
+from migrate.write.target import Mode
 from migrate.write.undo import Op, UndoSubject, cut_high, cut_low, decode_undo, may_contain, unit_tokens
 
 _CACHE_BYTES = 64 * 2**20
@@ -45,7 +46,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a unit did to one target row. `before` is the whole row as it was, by column, or None."""
+    """What a unit did to one target row.
+
+    `before` is the whole row as it was, by column, or None; `mapped` the row that the unit would have written, of a kept one.
+    """
 
     unit: Unit
     target: str
@@ -53,6 +57,7 @@ class Claim:
     op: Op
     digest: bytes | None
     before: dict[str, object] | None
+    mapped: dict[str, object] | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +69,13 @@ class Held:
 
     claims: list[Claim] = field(default_factory=list)
     kept: list[Claim] = field(default_factory=list)
+
+    def decides(self, mode: Mode) -> bool:
+        """Does source order decide between the holders and another unit with other content, and not the mapping's `on_conflict`?
+
+        A row that was there before the run and was only found identical is kept under `keep`, as it would be without its finders.
+        """
+        return bool(self.claims) and not (mode == "keep" and self.claims[0].op is Op.IDENTICAL)
 
     def add(self, claim: Claim) -> None:
         """Take the next record of the row's history into account."""
@@ -192,15 +204,32 @@ def _claims(subject: UndoSubject, records: pa.Table) -> Iterator[Claim]:
     """Python values, since these are the few rows that stand in somebody's way."""
     units = _tuples(records.select([f"unit_{name}" for name in subject.unit_columns]))
     keys = _tuples(records.select([f"key_{name}" for name in subject.key]))
-    before_columns = [name for name in records.column_names if name.startswith("before_")]
-    befores = records.select(before_columns).to_pylist() if before_columns else [{}] * records.num_rows
+    befores, kept = _images(records, "before_"), _images(records, "mapped_")
     fixed = records.select(["ordinal", "unit_range", "position", "unit_rows", "op", "digest"]).to_pylist()
-    for unit, key, row, before in zip(units, keys, fixed, befores, strict=True):
+    for unit, key, row, before, mapped in zip(units, keys, fixed, befores, kept, strict=True):
         op = Op(row["op"])
-        image = {name.removeprefix("before_"): value for name, value in before.items()}
         holder = Unit(unit, row["ordinal"], row["unit_range"], row["position"], row["unit_rows"])
         keeps_image = op in {Op.UPDATE, Op.DELETE, Op.RESTORE}
-        yield Claim(holder, subject.target, key, op, row["digest"], image if keeps_image else None)
+        yield Claim(
+            holder,
+            subject.target,
+            key,
+            op,
+            row["digest"],
+            before if keeps_image else None,
+            mapped if op is Op.KEPT else None,
+        )
+
+
+def _images(records: pa.Table, prefix: str) -> list[dict[str, object]]:
+    """The columns with this prefix, without it, row by row."""
+    names = [name for name in records.column_names if name.startswith(prefix)]
+    if not names:
+        return [{}] * records.num_rows
+    found: list[dict[str, object]] = (
+        records.select(names).rename_columns([name.removeprefix(prefix) for name in names]).to_pylist()
+    )
+    return found
 
 
 def _is_unit(subject: UndoSubject, records: pa.Table, unit: Unit) -> pa.ChunkedArray:

@@ -93,7 +93,7 @@ class Displacer:
         return self._claims.of_unit(self._session, target.name, unit)
 
     def _sharers(self, target: WriteTarget, key: Key) -> list[Unit]:
-        held = self._claims.held(self._session, target.name, _key_table(target, [key]))
+        held = self._claims.held(self._session, target.name, target.key_table([key]))
         return [claim.unit for each in held.values() for claim in (*each.claims, *each.kept)]
 
     def _dependents(self, parent: WriteTarget, key: Key) -> list[Unit]:
@@ -102,7 +102,7 @@ class Displacer:
             for foreign_key in child.shape.foreign_keys:
                 if foreign_key.parent != parent.name or foreign_key.parent_columns != parent.key:
                     continue
-                wanted = _key_table(parent, [key]).rename_columns(list(foreign_key.columns))
+                wanted = parent.key_table([key]).rename_columns(list(foreign_key.columns))
                 rows = self._session.fetch(child.shape, foreign_key.columns, wanted, lock=True, columns=child.key)
                 held = self._claims.held(self._session, child.name, rows.select(child.key))
                 if len([each for each in held.values() if each.claims]) < rows.num_rows:
@@ -117,12 +117,13 @@ class Displacer:
         rows: dict[int, dict[str, pa.Table]],
         result: TakenBack,
     ) -> None:
-        keys = _key_table(target, [claim.target_key for _, claim in mine])
+        keys = target.key_table([claim.target_key for _, claim in mine])
         stored = self._session.fetch(target.shape, target.key, keys, lock=True).sort_by(ORDINAL)
         content = stored.select(target.fields)
         for row, at in enumerate(stored[ORDINAL].to_pylist()):
-            number = mine[at][0]
-            rows[number][target.name] = pa.concat_tables([rows[number][target.name], content.slice(row, 1)])
+            number, claim = mine[at]
+            own = content.slice(row, 1) if claim.mapped is None else _one_row(target, claim.mapped)
+            rows[number][target.name] = pa.concat_tables([rows[number][target.name], own])
         claims = [claim for _, claim in mine]
         self._restore(target, claims)
         result.undo += self._records(target, claims, stored)
@@ -136,7 +137,7 @@ class Displacer:
         images = [claim.before for claim in claims if claim.op is Op.UPDATE and claim.before is not None]
         try:
             if inserted:
-                self._session.delete(target.shape, target.key, _key_table(target, inserted))
+                self._session.delete(target.shape, target.key, target.key_table(inserted))
             if images:
                 writable = [column for column in target.shape.columns if column.default_kind != "generated"]
                 table = pa.table(
@@ -160,7 +161,7 @@ class Displacer:
         columns["position"] = pa.array([claim.unit.position for claim in claims], pa.int64())
         columns["unit_rows"] = pa.array([claim.unit.rows for claim in claims], pa.int64())
         columns |= {
-            f"key_{name}": column for name, column in _columns(_key_table(target, [c.target_key for c in claims]))
+            f"key_{name}": column for name, column in _columns(target.key_table([c.target_key for c in claims]))
         }
         columns["op"] = pa.array([int(op) for op in ops], pa.int8())
         columns["digest"] = self._digests_left(target, claims, ops)
@@ -173,7 +174,7 @@ class Displacer:
         left: list[bytes | None] = [None] * len(ops)
         if restored:
             stored = self._session.fetch(
-                target.shape, target.key, _key_table(target, [claims[at].target_key for at in restored]), lock=False
+                target.shape, target.key, target.key_table([claims[at].target_key for at in restored]), lock=False
             )
             for at, digest in zip(
                 stored[ORDINAL].to_pylist(), half_digests(row_digests(stored, target.covered)).to_pylist(), strict=True
@@ -217,13 +218,8 @@ def _no_rows(target: WriteTarget) -> pa.Table:
     return pa.schema([(name, target.shape.column(name).type.arrow) for name in target.fields]).empty_table()
 
 
-def _key_table(target: WriteTarget, keys: Sequence[Key]) -> pa.Table:
-    return pa.table(
-        {
-            name: pa.array([key[place] for key in keys], target.shape.column(name).type.arrow)
-            for place, name in enumerate(target.key)
-        }
-    )
+def _one_row(target: WriteTarget, row: Mapping[str, object]) -> pa.Table:
+    return pa.table({name: pa.array([row[name]], target.shape.column(name).type.arrow) for name in target.fields})
 
 
 def _columns(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:

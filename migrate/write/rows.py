@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,9 +17,11 @@ import pyarrow.compute as pc
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import ConstraintViolation
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
-from migrate.values import ForeignKey, TableShape, UniqueKey
+from migrate.values import TableShape, UniqueKey
 from migrate.write.claims import Claims
-from migrate.write.target import WriteTarget
+from migrate.write.orphans import Orphans, orphan_reason
+from migrate.write.scope import rows_in_scope
+from migrate.write.target import WriteTarget, precedes
 from migrate.write.undo import Op
 
 UNIT = "_unit"
@@ -67,7 +68,7 @@ class RowWriter:
         self._session = session
         self._target = target
         self._claims = claims
-        self._parents = parents
+        self._orphans = Orphans(session, target, parents)
 
     def write(self, rows: pa.Table, *, expect_conflicts: bool) -> Written:
         """Write `rows` (`_unit` and the target's fields). `expect_conflicts` saves the attempt to insert all at once."""
@@ -156,12 +157,8 @@ class RowWriter:
         if stored.num_rows == 0:
             return at
         key = self._target.key
-        touched = self._claims.held(self._session, self._target.name, stored.select(key))
-        claimed = {
-            row
-            for row, held in touched.items()
-            if held.claims and not self._is_older(written, stored, int(at[row]), row)
-        }
+        held = self._held(written, stored)
+        claimed = {row for row in held if not self._is_older(written, stored, int(at[row]), row)}
         same_key = np.asarray(
             pc.equal(
                 key_digests(stored, self._target.contract),
@@ -179,19 +176,28 @@ class RowWriter:
                 reason = (
                     f"the target holds {self._key(written, position)} equal to its row {there!r} under its collation"
                 )
-                self._set_aside(written, position, "CONFLICT", reason)
+                self._set_aside(written, position, "CONFLICT", reason, pending=row in held)
             elif self._replaces(written, stored, position, row, in_scope=bool(in_scope[row])):
                 replaced.append(row)
         self._keep_before(written, stored.take(pa.array(replaced, pa.int64())), at[replaced])
         return at[replaced]
+
+    def _held(self, written: Written, stored: pa.Table) -> set[int]:
+        """Which of the `stored` rows a unit of this run holds, so that source order decides and not `on_conflict`."""
+        touched = self._claims.held(self._session, self._target.name, stored.select(self._target.key))
+        held = {row for row, holding in touched.items() if holding.decides(self._target.mode)}
+        # What this very call wrote has no undo record yet; a row of it stands in the way when only the collation holds two keys equal.
+        mine = pa.array(np.isin(written.ops, (int(Op.INSERT), int(Op.UPDATE))))
+        own = key_digests(written.rows.filter(mine), self._target.contract)
+        found = pc.is_in(key_digests(stored, self._target.contract), value_set=own)
+        return held | set(np.flatnonzero(np.asarray(found)).tolist())
 
     def _is_older(self, written: Written, stored: pa.Table, position: int, row: int) -> bool:
         """True under `newer` when the stored version is greater: the row is kept, whichever unit wrote it."""
         version = self._target.version_field
         if version is None:
             return False
-        ours, theirs = written.rows[version][position].as_py(), stored[version][row].as_py()
-        return ours is not None and theirs is not None and ours < theirs
+        return precedes(stored[version][row].as_py(), written.rows[version][position].as_py())
 
     def _replaces(self, written: Written, stored: pa.Table, position: int, row: int, *, in_scope: bool) -> bool:
         """Apply the mapping's `on_conflict` to one row that was there before the run."""
@@ -203,12 +209,14 @@ class RowWriter:
         elif target.mode == "newer" and target.version_field is not None:
             ours = written.rows[target.version_field][position].as_py()
             theirs = stored[target.version_field][row].as_py()
-            if ours == theirs:
-                self._conflict(written, stored, position, row, f"the same {target.version_field} {ours}")
-            elif theirs is None or (ours is not None and ours > theirs):
+            if precedes(ours, theirs):
                 return True
-            else:
+            if precedes(theirs, ours):
                 written.ops[position] = Op.KEPT
+            else:
+                # Pending: should a unit of a greater version come, this one is not in conflict but older, and kept.
+                what = f"a row with the same {target.version_field} {ours}"
+                self._conflict(written, stored, position, row, what, pending=True)
         elif not in_scope:
             self._conflict(written, stored, position, row, "a row outside of the mapping's scope")
         elif target.mode == "update":
@@ -219,14 +227,16 @@ class RowWriter:
             self._conflict(written, stored, position, row, "a row that is there already")
         return False
 
-    def _conflict(self, written: Written, stored: pa.Table, position: int, row: int, what: str) -> None:
+    def _conflict(
+        self, written: Written, stored: pa.Table, position: int, row: int, what: str, *, pending: bool = False
+    ) -> None:
         differing = [
             f"{name}: {stored[name][row].as_py()!r} there, {written.rows[name][position].as_py()!r} here"
             for name in self._target.fields
             if stored[name][row] != written.rows[name][position]
         ]
         reason = f"the target key {self._key(written, position)} belongs to {what}, with {'; '.join(differing[:5])}"
-        self._set_aside(written, position, "CONFLICT", reason)
+        self._set_aside(written, position, "CONFLICT", reason, pending=pending)
 
     def _keep_before(self, written: Written, stored: pa.Table, at: Positions) -> None:
         if stored.num_rows == 0:
@@ -276,54 +286,12 @@ class RowWriter:
         left = positions
         for foreign_key in self._target.shape.foreign_keys:
             if len(left) and set(foreign_key.columns) <= set(self._target.fields):
-                orphans = self._orphans(written, left, foreign_key)
+                orphans = self._orphans.find(written.rows, left, foreign_key)
                 for position in orphans.tolist():
-                    self._set_aside(
-                        written, position, "PARENT", self._orphan_reason(written, position, foreign_key), pending=True
-                    )
+                    reason = orphan_reason(written.rows, position, foreign_key)
+                    self._set_aside(written, position, "PARENT", reason, pending=True)
                 left = np.setdiff1d(left, orphans)
         return left
-
-    def _orphans(self, written: Written, positions: Positions, foreign_key: ForeignKey) -> Positions:
-        shape = self._parents[foreign_key.parent]
-        wanted = (
-            written.rows.select(foreign_key.columns)
-            .take(pa.array(positions))
-            .rename_columns(list(foreign_key.parent_columns))
-        )
-        complete = np.ones(len(positions), dtype=np.bool_)
-        for column in wanted.columns:
-            complete &= np.asarray(pc.is_valid(column))
-        asked = np.flatnonzero(complete)
-        distinct = wanted.take(pa.array(asked))
-        found = self._session.fetch(
-            shape, foreign_key.parent_columns, distinct, lock=False, columns=foreign_key.parent_columns
-        )
-        there = np.unique(np.asarray(found[ORDINAL]))
-        missing = np.setdiff1d(np.arange(len(asked)), there)
-        if foreign_key.parent == self._target.shape.name and len(missing):
-            missing = missing[~self._among_themselves(written, positions, distinct.take(pa.array(missing)))]
-        orphans: Positions = positions[asked[missing]]
-        return orphans
-
-    def _among_themselves(self, written: Written, positions: Positions, wanted: pa.Table) -> npt.NDArray[np.bool_]:
-        """Which of `wanted` parents are among the rows that are being written."""
-        own = set(
-            zip(
-                *(
-                    column.to_pylist()
-                    for column in written.rows.select(wanted.column_names).take(pa.array(positions)).columns
-                ),
-                strict=True,
-            )
-        )
-        return np.array(
-            [key in own for key in zip(*(column.to_pylist() for column in wanted.columns), strict=True)], dtype=np.bool_
-        )
-
-    def _orphan_reason(self, written: Written, position: int, foreign_key: ForeignKey) -> str:
-        values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in foreign_key.columns)
-        return f"no row in {foreign_key.parent} for {values} ({foreign_key.name})"
 
     def _set_unique_aside(self, written: Written, positions: Positions) -> Positions:
         """Set aside rows whose value of another unique key is stored already; the positions that are left."""
@@ -391,13 +359,3 @@ class RowWriter:
 
     def _in_scope(self, stored: pa.Table) -> pa.Array:
         return rows_in_scope(stored, self._target.scope_sql)
-
-
-def rows_in_scope(stored: pa.Table, scope_sql: str | None) -> pa.Array:
-    """For each row whether the mapping answers for it; NULL counts as no. `scope_sql` None is the whole table."""
-    if scope_sql is None:
-        return pa.array(np.ones(stored.num_rows, dtype=np.bool_))
-    with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
-        connection.register("stored", stored)
-        found = connection.sql(f"select coalesce(({scope_sql}), false) as inside from stored").to_arrow_table()
-        return found["inside"].combine_chunks()

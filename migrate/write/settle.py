@@ -1,31 +1,34 @@
 """The last phase: settle what no batch could decide, with one writer, so that the result does not depend on how batches were scheduled.
 
 Pending units are taken in source order. A unit whose key an earlier unit holds loses; a unit that finds later ones in its way takes them back
-and writes itself, and they wait again at their own places. Since a unit can only be displaced by an earlier one, and all earlier ones were
-dealt with before, this ends in the state that writing unit after unit in source order would have given. A unit whose parent is missing waits for
-another round; when a whole round settles nothing, the parents are not coming, and what is left is rejected.
+and writes itself, and they wait again at their own places. "Earlier" is a total order: by version under `newer`, then by source order. A unit
+can only be displaced by an earlier one, so this ends, in the state that writing unit after unit in that order would have given.
+
+A unit whose parent is missing waits for another round, and so does one that lost while an earlier one waits: that one may yet displace the
+winner. When a whole round moves nothing, the parents are not coming, and what is left is rejected.
 """
 
 from __future__ import annotations
 
 import copy
+import enum
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from migrate.checksum.vectorised import row_digests
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
-from migrate.stores.port import ORDINAL, TargetSession
+from migrate.stores.port import TargetSession
 from migrate.stores.typed_keys import dump_key, load_key
 from migrate.values import Key, TableShape
-from migrate.write.claims import Claims, Held, Unit
+from migrate.write.claims import Claims, Unit
 from migrate.write.displace import Displacer, NotDisplaceable, units_waiting
 from migrate.write.pending import decode_pending, encode_pending
+from migrate.write.rivals import Rivals
 from migrate.write.rows import UNIT, Aside
 from migrate.write.target import WriteTarget
 from migrate.write.transaction import BatchTransaction
@@ -46,9 +49,9 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Settled:
-    """What settling one ledger row of pending units came to. `deferred`: ledger ids of units that wait for another round."""
+    """What settling one ledger row of pending units came to: was any unit written or rejected; ledger ids of those that wait for another round."""
 
-    units: int
+    moved: bool
     deferred: list[PendingId] = field(default_factory=list)
 
 
@@ -63,6 +66,18 @@ def next_pending(ledger: Ledger, run: str, pass_no: int, skip: Sequence[PendingI
         ).all()
     skipped = set(skip)
     return next((tuple(row) for row in rows if tuple(row) not in skipped), None)
+
+
+class Patience(enum.Enum):
+    """Which units that cannot be written may wait for another round.
+
+    PARENTS: those whose parent is missing, and under `newer` those that lost to an equal version. LOSERS: also all others that lost, since
+    earlier ones wait. NONE: nobody; the last round moved nothing.
+    """
+
+    PARENTS = "parents"
+    LOSERS = "losers"
+    NONE = "none"
 
 
 class Settler:
@@ -85,13 +100,13 @@ class Settler:
         self._raw_of = raw_of
 
     def settle(
-        self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool
+        self, transaction: BatchTransaction, session: TargetSession, which: PendingId, patience: Patience
     ) -> Settled:
-        """Settle the pending units of one ledger row; `final` rejects those whose parent is still missing."""
+        """Settle the pending units of one ledger row."""
         units, _ = decode_pending(self._take(session, which), self._unit_columns)
-        one = _One(self, transaction, session, units, final=final)
+        one = _One(self, transaction, session, units, patience)
         one.run()
-        return Settled(units.table.num_rows - len(one.deferred), one.keep_deferred())
+        return Settled(one.moved, one.keep_deferred())
 
     def _take(self, session: TargetSession, which: PendingId) -> bytes:
         table = self._ledger.tables.pending
@@ -110,28 +125,36 @@ class _One:
     """The settling of one ledger row."""
 
     def __init__(
-        self, settler: Settler, transaction: BatchTransaction, session: TargetSession, units: Units, *, final: bool
+        self,
+        settler: Settler,
+        transaction: BatchTransaction,
+        session: TargetSession,
+        units: Units,
+        patience: Patience,
     ) -> None:
         self._targets = settler._targets  # noqa: SLF001 - the other half of Settler
         self._transaction = transaction
         self._session = session
         self._units = units
-        self._final = final
+        self._patience = patience
         self._raw_of = settler._raw_of  # noqa: SLF001
         self._claims = Claims(settler._ledger, settler._run)  # noqa: SLF001
         self._writer = UnitWriter(self._targets, settler._parents, self._claims)  # noqa: SLF001
         self._types = {name: units.table.schema.field(name).type for name in units.unit_columns}
+        self._rivals = Rivals(session, self._targets, self._claims)
         self._displacer = Displacer(session, self._targets, self._claims, self._types)
         self._queue: list[_Waiting] = []
         self.deferred: list[_Waiting] = []
         self._later: list[_Waiting] = []
         self._rejected: list[tuple[Unit, Aside]] = []
+        self.moved = False
 
     def run(self) -> None:
         """Write all that has nothing in its way, then decide unit by unit."""
         self._count(Counts(pending=-self._units.source_rows(self._units.table[UNIT].to_pylist())))
         result = self._writer.write(self._session, self._units)
         self._keep(result)
+        self.moved = len(result.aside) < self._units.table.num_rows
         for waiting in self._single(result.aside):
             self._sort_in(waiting)
         last = max((waiting.order for waiting in self._queue), default=(0, 0, 0))
@@ -151,22 +174,31 @@ class _One:
     def _sort_in(self, waiting: _Waiting) -> None:
         if not waiting.why.pending:
             self._rejected.append((waiting.unit, waiting.why))
+            self.moved = True
         elif waiting.why.rule != "PARENT":
             heapq.heappush(self._queue, waiting)
-        elif self._final:
+        elif self._patience is Patience.NONE:
             self._reject(waiting, waiting.why.reason)
         else:
             self.deferred.append(waiting)
 
+    def _lose(self, waiting: _Waiting, reason: str) -> None:
+        """Another unit comes first: final, unless that one may be displaced yet, by a unit that waits or by a greater version."""
+        waits = self._patience is Patience.LOSERS or bool(self.deferred) or self._rivals.ranks.by_version
+        if self._patience is not Patience.NONE and waits:
+            waiting.why = replace(waiting.why, reason=reason)
+            self.deferred.append(waiting)
+        else:
+            self._reject(waiting, reason)
+
     def _decide(self, waiting: _Waiting) -> None:
         """Lose against an earlier unit, or displace all later ones and be written."""
         holders: dict[tuple[Key, int], Unit] = {}
-        for target in self._targets:
-            for reason, held, wins in self._in_the_way(target, waiting):
-                if not wins:
-                    self._reject(waiting, reason)
-                    return
-                holders |= {(claim.unit.key, claim.unit.ordinal): claim.unit for claim in held.claims}
+        for rival in self._rivals.of(waiting.unit, waiting.rows):
+            if not rival.loses:
+                self._lose(waiting, rival.reason)
+                return
+            holders |= {(claim.unit.key, claim.unit.ordinal): claim.unit for claim in rival.holding.claims}
         before = copy.deepcopy(self._transaction.record)
         self._session.savepoint("displace")
         displaced = self._write_over(waiting, list(holders.values()))
@@ -176,8 +208,9 @@ class _One:
             if waiting.why.pending:
                 self._sort_in(waiting)
             else:
-                self._reject(waiting, waiting.why.reason)
+                self._lose(waiting, waiting.why.reason)
             return
+        self.moved = True
         for each in displaced:
             heapq.heappush(self._queue, each)
 
@@ -208,30 +241,9 @@ class _One:
         self._keep(result)
         return displaced
 
-    def _in_the_way(self, target: WriteTarget, waiting: _Waiting) -> list[tuple[str, Held, bool]]:
-        """Stored rows of this run that differ and have a key of the unit: (why they win, what holds them, does the unit win)."""
-        rows = waiting.rows[target.name]
-        found: list[tuple[str, Held, bool]] = []
-        if rows.num_rows == 0:
-            return found
-        digests = row_digests(rows, target.contract)
-        for unique in (target.key, *(each.columns for each in target.shape.unique_keys if each.columns != target.key)):
-            if not set(unique) <= set(target.fields):
-                continue
-            stored = self._session.fetch(target.shape, unique, rows.select(unique), lock=True)
-            held = self._claims.held(self._session, target.name, stored.select(target.key))
-            same = pc.fill_null(pc.equal(row_digests(stored, target.contract), digests.take(stored[ORDINAL])), False)
-            for row, holding in held.items():
-                if holding.claims and not same[row].as_py():
-                    ours = rows.slice(stored[ORDINAL][row].as_py(), 1)
-                    wins = _wins(target, waiting.unit, ours, stored.slice(row, 1), holding)
-                    shown = ", ".join(f"{name} = {ours[name][0].as_py()!r}" for name in unique)
-                    reason = f"the source unit {holding.claims[0].unit.key!r}, which comes first, has {shown} with other content"
-                    found.append((reason, holding, wins))
-        return found
-
     def _reject(self, waiting: _Waiting, reason: str) -> None:
         self._count(Counts(pending=-waiting.unit.rows, rejected=waiting.unit.rows))
+        self.moved = True
         why = waiting.why
         self._rejected.append((waiting.unit, Aside(why.unit, False, why.target, why.field, why.rule, reason)))
 
@@ -300,13 +312,3 @@ def unit_text(key: Key, ordinal: int) -> str:
 def unit_key(text: str) -> Key:
     """The key of a unit from its text."""
     return load_key(text if text.endswith("]") else text.rpartition("#")[0])
-
-
-def _wins(target: WriteTarget, unit: Unit, ours: pa.Table, stored: pa.Table, holding: Held) -> bool:
-    """Does `unit` come before every unit that holds the row: by version under `newer`, then in source order."""
-    if target.mode == "newer" and target.version_field is not None:
-        mine, theirs = ours[target.version_field][0].as_py(), stored[target.version_field][0].as_py()
-        if mine != theirs:
-            return theirs is None or (mine is not None and mine > theirs)
-    first = min((claim.unit.order, claim.unit.ordinal) for claim in holding.claims)
-    return (unit.order, unit.ordinal) < first

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import pyarrow as pa
 
 from migrate.checksum.contract import Contract
-from migrate.values import TableShape
+from migrate.values import Key, TableShape
 
 Mode = Literal["fail", "keep", "update", "newer"]
 
@@ -59,3 +62,25 @@ class WriteTarget:
             for column in self.shape.columns
             if column.name not in self.fields and column.name not in self.volatile
         )
+
+    @property
+    def unique_fields(self) -> tuple[tuple[str, ...], ...]:
+        """The target key, then every other unique key of the table whose columns are all written."""
+        others = (each.columns for each in self.shape.unique_keys if set(each.columns) != set(self.key))
+        return (self.key, *(columns for columns in others if set(columns) <= set(self.fields)))
+
+    def key_table(self, keys: Sequence[Key]) -> pa.Table:
+        """Target keys as a table of the key columns."""
+        return pa.table(
+            {
+                name: pa.array([key[place] for key in keys], self.shape.column(name).type.arrow)
+                for place, name in enumerate(self.key)
+            }
+        )
+
+
+def precedes(one: Any, other: Any) -> bool:
+    """Under `newer`: is `one` a greater version than `other`? No version is the least."""
+    if one is None or other is None:
+        return one is not None and other is None
+    return bool(one > other)

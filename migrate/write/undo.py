@@ -12,9 +12,10 @@ An undo chunk is an Arrow IPC file, compressed, below 8 MB. One row per written 
 | `op` | int8 | `Op` |
 | `digest` | fixed_size_binary(16) | first half of the CRE/1 digest of the covered columns as the operation left them; NULL where it left none |
 | `before_<column>` | as stored | whole row before an update, delete or restore; columns absent from chunks that hold none of them |
+| `mapped_<field>` | as mapped | of a kept row what the unit would have written, so that it can be judged again; absent from chunks without kept rows |
 
-The schema's metadata names the target, the columns that the digest covers, and the constant every other column was left with, so that
-together they describe the whole stored row. Each chunk is found by the lowest and highest token of its unit keys, and by a Bloom filter over its
+The schema's metadata names the target, the columns that the digest covers, and the constant that every other column of an inserted row
+holds. After an update or restore those others hold what stands in `before_<column>`. So the whole stored row is described. Each chunk is found by the lowest and highest token of its unit keys, and by a Bloom filter over its
 target keys. Tokens order and equal keys the same way everywhere, since they are bytes; they may be cut, so they only narrow a search.
 """
 

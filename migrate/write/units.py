@@ -135,12 +135,16 @@ class UnitWriter:
         columns["unit_rows"] = units.table[UNIT_ROWS].take(pa.array(places))
         columns |= {f"key_{name}": rows[name] for name in target.key}
         columns["op"] = pa.array(ops, pa.int8())
-        columns["digest"] = self._left_digests(session, target, written, at)
+        left = self._left_digests(session, target, written, at)
+        columns["digest"] = pc.if_else(pa.array(ops != Op.KEPT), left, pa.scalar(None, _DIGEST))
         if written.before is not None:
             order = np.full(written.rows.num_rows, -1, dtype=np.int64)
             order[written.before_at] = np.arange(len(written.before_at))
             images = pa.array(order[at], mask=order[at] < 0)
             columns |= {f"before_{name}": written.before[name].take(images) for name in target.shape.names}
+        if (ops == Op.KEPT).any():
+            kept = pa.array(np.arange(len(at)), mask=ops != Op.KEPT)
+            columns |= {f"mapped_{name}": rows[name].take(kept) for name in target.fields}
         return list(encode_undo(undo_subject(target, units.unit_columns), pa.table(columns)))
 
     def _left_digests(

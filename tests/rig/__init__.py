@@ -1,0 +1,1 @@
+"""Drives the engine's own parts from outside, so that a test decides what happens when."""
