@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
 
-from migrate.mapping.compile import Compilation, find_column
+from migrate.mapping.columns import find_column
+from migrate.mapping.compile import Compilation
 from migrate.mapping.findings import Finding, nearest
 from migrate.mapping.model import Mapping, Newer, TargetTable
 from migrate.mapping.offline import check_offline, finding

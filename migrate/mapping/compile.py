@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping as Map
-from importlib.metadata import version
 from typing import Self
 
-import duckdb
 import pyarrow as pa
 
 from migrate.errors import InputError
 from migrate.mapping import cleaners
 from migrate.mapping.casts import text_form
+from migrate.mapping.columns import find_column, is_unique, natural_key
 from migrate.mapping.compiled import Aggregation, Compiled
+from migrate.mapping.definition import definition_json
 from migrate.mapping.duck import connect, quoted, unquoted
 from migrate.mapping.expressions import ExpressionError, parse_expression
 from migrate.mapping.fields import FieldCompiler, FieldError, LookupType
@@ -26,7 +25,7 @@ from migrate.mapping.program import Conflict, Level, LookupKind, Program, Progra
 from migrate.mapping.scope import parse_scope, scope_sql
 from migrate.mapping.stages import CHUNK, Stages
 from migrate.mapping.typed import Compiler, Oracle
-from migrate.values import Column, LogicalType, TableShape
+from migrate.values import TableShape
 
 Shapes = Map[str, TableShape]
 
@@ -78,7 +77,7 @@ class Compilation:
         """The compiled program, or None when there are findings."""
         mapping = self.mapping
         where_sql = self._where()
-        key = self._source_columns("source.key", mapping.source.key or _natural_key(self.source))
+        key = self._source_columns("source.key", mapping.source.key or natural_key(self.source))
         unit_columns, group_sets = self._units(key)
         levels = [self._level(columns) for columns in self._level_columns()]
         self._targets()
@@ -95,7 +94,7 @@ class Compilation:
             source_columns=source_columns,
             source_schema=schema,
             unit_columns=unit_columns,
-            unit_is_unique=_unique(self.source, unit_columns),
+            unit_is_unique=is_unique(self.source, unit_columns),
             order=order,
             grouped=mapping.grouped,
             targets=program_targets,
@@ -103,7 +102,7 @@ class Compilation:
             where_sql=where_sql,
             units_sql=units_sql(unit_columns) if mapping.grouped else None,
             levels=tuple(level for level in levels if level is not None),
-            definition_json=json.dumps(self._definition(source_columns, order), sort_keys=True, ensure_ascii=False),
+            definition_json=definition_json(mapping, self.source, self.targets, source_columns, order),
         )
 
     def _targets(self) -> None:
@@ -332,46 +331,6 @@ class Compilation:
             for name, columns in sorted(takes.items())
         )
 
-    def _definition(self, source_columns: tuple[str, ...], order: tuple[str, ...]) -> dict[str, object]:
-        mapping, source = self.mapping, self.mapping.source
-        return {
-            "engines": {"duckdb": duckdb.__version__, "sqlglot": version("sqlglot")},
-            "source": {
-                "table": source.table, "query": source.query, "files": source.files, "format": source.format, "options": source.options,
-                "where": source.where, "timezone": source.timezone, "order": list(order),
-                "columns": {name: _type_text(self.source.column(name)) for name in source_columns},
-            },
-            "lookups": {name: lookup.model_dump(mode="json") for name, lookup in mapping.lookups.items()},
-            "targets": [
-                {
-                    "table": target.table, "key": list(target.key), "scope": target.scope,
-                    "on_conflict": target.model_dump(mode="json")["on_conflict"],
-                    "one_row_per": list(target.one_row_per or ()),
-                    "fields": {name: spec.model_dump(mode="json", exclude_none=True) for name, spec in target.fields.items()},
-                    "columns": {
-                        column.name: _type_text(column) for column in self.targets[target.table].columns if column.name in target.fields
-                    },
-                    "unique_keys": sorted(list(key.columns) for key in self.targets[target.table].unique_keys),
-                }
-                for target in mapping.targets
-            ],
-            "checks": [check.model_dump(mode="json", exclude={"message"}) for check in mapping.checks if check.level == "reject"],
-        }  # fmt: skip
-
-
-def _type_text(column: Column) -> str:
-    kind = column.type
-    facts = {name: getattr(kind, name) for name in LogicalType.__slots__ if getattr(kind, name) is not None}
-    return json.dumps({**facts, "nullable": column.nullable}, sort_keys=True)
-
-
-def find_column(shape: TableShape, name: str) -> Column | None:
-    """The column of that name, without regard to case where that is unambiguous."""
-    if name in shape.names:
-        return shape.column(name)
-    folded = [column for column in shape.columns if column.name.lower() == name.lower()]
-    return folded[0] if len(folded) == 1 else None
-
 
 def _exact(shape: TableShape, name: str) -> str:
     found = find_column(shape, name)
@@ -400,15 +359,3 @@ def _lookup_columns(mapping: Mapping, name: str, spec: Lookup, shapes: Shapes) -
         return dict.fromkeys((*spec.key, *takes), "VARCHAR")
     shape = shapes.get(name)
     return None if shape is None else {column.name: column.type.duckdb for column in shape.columns}
-
-
-def _natural_key(source: TableShape) -> tuple[str, ...]:
-    """The primary key, or else the number of the row where rows have one."""
-    if source.primary_key or not source.positional:
-        return source.primary_key
-    return next((key.columns for key in source.unique_keys), ())
-
-
-def _unique(source: TableShape, columns: tuple[str, ...]) -> bool:
-    required = {column.name for column in source.columns if not column.nullable}
-    return any(set(key.columns) <= set(columns) and set(key.columns) <= required for key in source.unique_keys)

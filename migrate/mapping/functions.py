@@ -271,7 +271,7 @@ _ALL: tuple[Function, ...] = (
         ("constant", "time"),
         "Cut to 'year', 'month', 'day', 'hour' …, on purpose.",
         "date_trunc('month', date '2025-04-13')",
-        "2025-04-01",
+        "2025-04-01 00:00:00",
         may_fail=True,
     ),
     Function(
