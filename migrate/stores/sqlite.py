@@ -6,6 +6,7 @@ A source is opened with `mode=ro`. A target is in WAL mode with `synchronous=FUL
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from migrate.stores import sqlite_adbc
 from migrate.stores.port import AbstractSnapshot
 from migrate.stores.sqlite_errors import sqlite_faults
 from migrate.stores.sqlite_reader import SqliteReader
-from migrate.stores.sqlite_session import SqliteSession, driver_connection
+from migrate.stores.sqlite_session import SqliteSession
 from migrate.stores.sqlite_shape import describe_query, describe_table, with_row_number
 from migrate.stores.urls import parse_url, sqlite_path
 from migrate.values import SourceSpec, TableShape
@@ -102,9 +103,11 @@ class SqliteTarget:
         self._engine: sa.Engine | None = None
 
     def describe(self, table: str) -> TableShape | None:
-        """The table's shape, or None."""
-        with sqlite_faults(str(self._path)), self.engine().connect() as connection:
-            return describe_table(driver_connection(connection), table, writing=True)
+        """The table's shape, or None; a file that is missing is not made by looking."""
+        if not self._path.is_file():
+            return None
+        with sqlite_faults(str(self._path)), closing(sqlite_adbc.connect(self._path, read_only=True)) as connection:
+            return describe_table(connection, table, writing=True)
 
     def session(self) -> SqliteSession:
         """Open a connection."""

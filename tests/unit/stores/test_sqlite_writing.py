@@ -282,6 +282,18 @@ def test_a_target_that_cannot_be(tmp_path: Path) -> None:
         open_target(f"sqlite:///{tmp_path / 'missing' / 'x.db'}").session()
 
 
+def test_looking_at_a_target_makes_nothing(tmp_path: Path) -> None:
+    """`describe` neither makes a file nor changes its journal; the first session does."""
+    path = tmp_path / "x.db"
+    target = open_target(f"sqlite:///{path}")
+    assert target.describe("t") is None
+    assert not path.exists()
+    target.session().close()
+    assert path.exists()
+    assert target.describe("t") is None
+    target.close()
+
+
 def test_obstacles_and_keys_are_described(target: SqliteTarget) -> None:
     """Triggers and cascades stand in the way, partial and expression indexes are remarks, defaults and generated columns are told."""
     shape = create(
