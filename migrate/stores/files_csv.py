@@ -24,8 +24,9 @@ from migrate.stores.files_spool import reason, told
 from migrate.stores.port import ANOMALY
 
 _CHUNK: Final = 1 << 20
-_BLOCK: Final = 1 << 24
-"""Bytes that are taken apart at once; a row must fit in them."""
+_BLOCK: Final = 1 << 22
+"""Bytes that are taken apart at once; a row must fit in them, so they grow where one does not."""
+_LARGEST_BLOCK: Final = 1 << 30
 _MARK: Final = 0x10FF00
 """Bytes that cannot be decoded become characters from here on, which no standard will ever assign, and so make their row an anomaly."""
 _MARKED: Final = r"[\x{10FF00}-\x{10FFFF}]"
@@ -85,23 +86,42 @@ def csv_batches(path: Path, form: CsvFormat, names: tuple[str, ...]) -> Iterator
         InputError: the file cannot be taken apart at all.
         EnvironmentFault: it cannot be read.
     """
+    block_bytes, done = _BLOCK, 0
+    while True:
+        skip, seen = done, 0
+        try:
+            for batch in _parsed(path, form, names, block_bytes):
+                seen += batch.num_rows
+                if seen > skip:
+                    fresh = batch if seen - batch.num_rows >= skip else batch.slice(batch.num_rows - (seen - skip))
+                    done += fresh.num_rows
+                    yield fresh
+            return
+        except pa.ArrowInvalid as error:
+            # A row longer than a block: begin again with larger ones, and leave out what was read already.
+            if "straddl" not in str(error) or block_bytes >= _LARGEST_BLOCK:
+                raise InputError(f"not a readable CSV file: {error}", where=f"{path}, after row {done}") from error
+            block_bytes *= 8
+        except OSError as error:
+            raise EnvironmentFault(f"cannot read the file: {error}", where=str(path)) from error
+
+
+def _parsed(path: Path, form: CsvFormat, names: tuple[str, ...], block_bytes: int) -> Iterator[pa.RecordBatch]:
+    """All rows from the first one on, taken apart in blocks of so many bytes."""
     damaged: deque[tuple[int, str]] = deque()
     schema = pa.schema([*((name, pa.string()) for name in names), (ANOMALY, pa.string())])
     following = 0
-    try:
-        with _opened(path, form) as source:
-            for batch in _reader(source, form, names, damaged):
-                for part in _with_damaged(schema, _judged(schema, batch, sure=form.sure), damaged, following):
-                    following += part.num_rows
-                    yield part
-    except (pa.ArrowInvalid, UnicodeError) as error:
-        raise InputError(f"not a readable CSV file: {error}", where=f"{path}, after row {following}") from error
-    except OSError as error:
-        raise EnvironmentFault(f"cannot read the file: {error}", where=str(path)) from error
+    with _opened(path, form) as source:
+        for batch in _reader(source, form, names, damaged, block_bytes):
+            for part in _with_damaged(schema, _judged(schema, batch, sure=form.sure), damaged, following):
+                following += part.num_rows
+                yield part
     yield from (_damaged_row(schema, text) for _, text in damaged)
 
 
-def _reader(source: Any, form: CsvFormat, names: tuple[str, ...], damaged: deque[tuple[int, str]]) -> Any:
+def _reader(
+    source: Any, form: CsvFormat, names: tuple[str, ...], damaged: deque[tuple[int, str]], block_bytes: int
+) -> Any:
     def note(row: Any) -> str:
         # The header is row 1.
         damaged.append(
@@ -115,7 +135,7 @@ def _reader(source: Any, form: CsvFormat, names: tuple[str, ...], damaged: deque
     return pyarrow.csv.open_csv(
         source,
         # Row numbers are told by a single thread only.
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=note, ignore_empty_lines=False
         ),

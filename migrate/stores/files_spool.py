@@ -26,7 +26,7 @@ _BATCH_ROWS: Final = 16_384
 _BATCH_BYTES: Final = 8 << 20
 _OF: Final = "\x1f"
 _END: Final = "\x1e"
-_SORT_MEMORY: Final = "256MB"
+_SORT_MEMORY: Final = "100MB"
 
 
 class Spool:

@@ -108,6 +108,17 @@ def test_damaged_rows_among_thousands(tmp_path_factory: pytest.TempPathFactory, 
     assert all(row["n"] == str(row[ROW_NUMBER]) for row in found if not row[ANOMALY])
 
 
+def test_rows_longer_than_a_block(tmp_path: Path) -> None:
+    """A value of many mebibytes is read whole, and the rows before and after it once."""
+    path = tmp_path / "x.csv"
+    sizes = [10] * 3000 + [20 << 20, 5 << 20] + [10] * 3000
+    path.write_text("n,v\nbad\n" + "".join(f"{n},{'x' * size}\n" for n, size in enumerate(sizes)))
+    found = rows(source(path))
+    assert [len(row["v"]) for row in found[1:]] == sizes
+    assert [row["n"] for row in found[1:]] == [str(n) for n in range(len(sizes))]
+    assert [row[ROW_NUMBER] for row in found if row[ANOMALY]] == [1]
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     """Without a declared encoding the file is refused as a whole, with one its rows are told, and only for the columns asked for."""
     path = tmp_path / "x.csv"
