@@ -35,12 +35,22 @@ def trim(side: str) -> Rewrite:
 
 def money(args: tuple[str, ...]) -> str:
     """The cleaner as a number; what is no amount raises for its row."""
-    x = args[0]
-    fast = f"TRY_CAST({x} AS DECIMAL(18,2))"
+    quick = quick_money(args[0])
+    return money_from(args[0], quick, f"CAST({quick} AS VARCHAR) = {args[0]}")
+
+
+def quick_money(text: str) -> str:
+    """An amount in plain notation with two fraction digits, as nearly all are; anything else may be rounded."""
+    return f"TRY_CAST({text} AS DECIMAL(18,2))"
+
+
+def money_from(text: str, quick: str, same: str) -> str:
+    """`quick` where it is the `same` as the text, the whole cleaner elsewhere."""
     return (
-        f"CASE WHEN CAST({fast} AS VARCHAR) = {x} THEN CAST({fast} AS DECIMAL(38,13)) WHEN _blank({x}) THEN NULL"
-        f" WHEN regexp_full_match(_money({x}), '{NUMBER_PATTERN}0*') AND NOT regexp_matches(_money({x}), '[.][0-9]{{13}}[0-9]*[1-9]')"
-        f" THEN CAST(_money({x}) AS DECIMAL(38,13)) WHEN {x} IS NOT NULL THEN {raising(x, 'an amount of money', 'DECIMAL(38,13)')} END"
+        f"CASE WHEN {same} THEN CAST({quick} AS DECIMAL(38,13)) WHEN _blank({text}) THEN NULL"
+        f" WHEN regexp_full_match(_money({text}), '{NUMBER_PATTERN}0*')"
+        f" AND NOT regexp_matches(_money({text}), '[.][0-9]{{13}}[0-9]*[1-9]') THEN CAST(_money({text}) AS DECIMAL(38,13))"
+        f" WHEN {text} IS NOT NULL THEN {raising(text, 'an amount of money', 'DECIMAL(38,13)')} END"
     )
 
 

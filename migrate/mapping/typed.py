@@ -21,7 +21,7 @@ from migrate.mapping.expressions import Expression, ExpressionError, Expressions
 from migrate.mapping.formats import FormatError
 from migrate.mapping.functions import FUNCTIONS, Function
 from migrate.mapping.names import Names
-from migrate.mapping.rewrites import raising
+from migrate.mapping.rewrites import money_from, quick_money, raising
 from migrate.mapping.stages import Stages
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import LogicalType
@@ -189,6 +189,10 @@ class Compiler:
         if function.name == "strptime":
             return self._strptime(node, arguments)
         texts = tuple(argument.sql for argument in arguments)
+        if function.name == "money":
+            quick = self._once(Compiled(quick_money(texts[0]), "DECIMAL(18,2)"))
+            same = self._once(Compiled(f"coalesce(CAST({quick.sql} AS VARCHAR) = {texts[0]}, false)", "BOOLEAN"))
+            return f"({money_from(texts[0], quick.sql, same.sql)})"
         if function.rewrite is not None:
             return f"({function.rewrite(texts)})"
         return f"{function.name}({', '.join(texts)})"
