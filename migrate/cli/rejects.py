@@ -1,4 +1,4 @@
-"""`migrate rejects`: what was not written, and why."""
+"""`migrate rejects`: what was not written and why, and another try."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from migrate.cli.options import FILE, Group, in_target, with_screen
+from migrate.cli.driving import driving, stopped_or
+from migrate.cli.options import FILE, Group, in_target, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, cell
+from migrate.cli.summaries import summary
 from migrate.units import count_text
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def rejects() -> None:
-    """See what was not written, and why."""
+    """See what was not written and why, and try it again."""
 
 
 @rejects.command("list", example="migrate rejects list mapping.yaml")
@@ -41,7 +43,13 @@ def list_(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
     add_rows(
         table,
         (
-            (each.rule, _or_blank(each.target), _or_blank(each.field), count_text(each.count), each.example)
+            (
+                each.rule,
+                _or_blank(each.target),
+                _or_blank(each.field),
+                count_text(each.count),
+                _reason(each, each.example),
+            )
             for each in groups
         ),
     )
@@ -80,6 +88,29 @@ def export(screen: Screen, mapping: Path, *, options: RunOptions, out: Path) -> 
 
     count = rejects_export(mapping, options, out)
     screen.lines({"rejects": count, "file": str(out)}, Text(screen.say("exported", count=count_text(count), file=out)))
+    return 0
+
+
+@rejects.command(example="migrate rejects replay mapping.yaml")
+@click.argument("mapping", type=FILE)
+@source_and_target
+@with_screen
+def replay(screen: Screen, mapping: Path, **chosen: Any) -> int:
+    """Read the rejected units of the newest run from the source again, and write what the mapping accepts now."""
+    from migrate.engine.options import RunOptions
+
+    options = RunOptions(**chosen)
+    return stopped_or(screen, [mapping], options, lambda: _replay(screen, mapping, options))
+
+
+def _replay(screen: Screen, mapping: Path, options: RunOptions) -> int:
+    from migrate.engine.replay import rejects_replay
+
+    with driving(screen) as (stop, listen):
+        done = rejects_replay(mapping, options, stop=stop, listen=listen)
+    counted = {"units": done.units, "mapped": done.mapped, "rejected": done.rejected}
+    verdict = screen.say("replayed", **{name: count_text(count) for name, count in counted.items()})
+    screen.result({**done.summary.to_json(), "replay": counted}, summary(done.summary, screen), Text(verdict))
     return 0
 
 

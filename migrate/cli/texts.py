@@ -116,6 +116,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "no_rejects": ("no rejects", "没有拒收数据"),
     "rule": ("rule", "规则"),
     "column": ("column", "字段"),
+    "replayed": (
+        "read again: {units}; rows mapped now: {mapped}; still rejected: {rejected}",
+        "重放 {units} 条：现已映射 {mapped} 行，仍拒收 {rejected} 行",
+    ),
     "exported": ("rejects written to {file}: {count}", "{count} 条拒收数据已导出到 {file}"),
     "count": ("count", "数量"),
     "example": ("example", "示例"),

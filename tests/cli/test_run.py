@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -103,11 +105,23 @@ def test_rejects_are_counted_shown_and_exported(migrate: Migrate, done_project: 
         "    amount  1.005\n    paid    20250230\n    state   NULL\n"
     )
     [first, *_] = json.loads(migrate("rejects", "show", "mapping.yaml", "--json").out)["rejects"]
-    assert first["raw"] == [{"no": 4, "name": "广州测试餐饮店", "amount": "1.005", "paid": "20250230", "state": None}]
+    assert first["raw"] == [{"no": "4", "name": "广州测试餐饮店", "amount": "1.005", "paid": "20250230", "state": None}]
     assert migrate("rejects", "export", "mapping.yaml", "-o", "r.csv").out == "rejects written to r.csv: 3\n"
     with (done_project / "r.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["rule"] for row in csv.DictReader(file)] == ["SCALE", "CAST", "CAST"]
     assert migrate("rejects", "export", "mapping.yaml", "-o", "r.xls").code == 2
+
+
+def test_replay_writes_what_was_mended(migrate: Migrate, done_project: Path) -> None:
+    """A unit that was mended in the source is written by a pass of its own; the others stay rejected."""
+    old = sqlite3.connect(done_project / "old.db")
+    with contextlib.closing(old), old:
+        old.execute("UPDATE bill SET amount = '120.00' WHERE no = 6")
+    done = migrate("rejects", "replay", "mapping.yaml")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "read again: 2; rows mapped now: 1; still rejected: 1"
+    entry = json.loads(migrate("status", "mapping.yaml", "--json").out)["runs"][0]
+    assert (entry["state"], entry["passes"], entry["targets"]["paid"]["written"]) == ("complete", 2, 4)
 
 
 def test_the_ledger_is_shown_and_its_chain_holds(migrate: Migrate, done_project: Path) -> None:
