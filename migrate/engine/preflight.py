@@ -89,7 +89,7 @@ def _target(target: WriteTarget) -> Iterator[Preflight]:
             yield Preflight(
                 "error",
                 where,
-                f"foreign key {foreign_key.name} to {foreign_key.parent} cascades: rows could vanish without being recorded",
+                f"its foreign key to {foreign_key.parent} ({foreign_key.name}) cascades: rows could vanish without being recorded",
                 "replace the cascade by NO ACTION for the migration",
             )
 
@@ -97,6 +97,10 @@ def _target(target: WriteTarget) -> Iterator[Preflight]:
 def _columns(target: WriteTarget) -> Iterator[Preflight]:
     for column in target.shape.columns:
         where = f"target {target.name}.{column.name}"
+        if column.name in target.key and column.nullable:
+            yield Preflight(
+                "info", where, "is part of the target key and can be NULL: units with NULL there are rejected"
+            )
         if column.name in target.key and column.collation and _folds(column.collation):
             yield Preflight(
                 "warning",

@@ -54,11 +54,18 @@ class Rivals:
             ours, theirs = asked.slice(stored[ORDINAL][row].as_py(), 1), stored.slice(row, 1)
             if not holding.claims or same[row].as_py() or _is_kept(target, ours, theirs, holding):
                 continue
-            shown = ", ".join(f"{name} = {ours[name][0].as_py()!r}" for name in unique)
-            reason = (
-                f"the source unit {holding.claims[0].unit.key!r}, which comes first, has {shown} with other content"
-            )
-            yield Rival(holding, self.ranks.of_waiting(unit, rows) < self.ranks.of_holders(holding), reason)
+            loses = self.ranks.of_waiting(unit, rows) < self.ranks.of_holders(holding)
+            yield Rival(holding, loses, _reason(unique, ours, theirs, holding))
+
+
+def _reason(unique: Sequence[str], ours: pa.Table, theirs: pa.Table, holding: Held) -> str:
+    first = min(holding.claims, key=lambda claim: (claim.unit.order, claim.unit.ordinal)).unit
+    shown = ", ".join(f"{name} = {ours[name][0].as_py()!r}" for name in unique)
+    if any(ours[name][0] != theirs[name][0] for name in unique):
+        held = ", ".join(repr(theirs[name][0].as_py()) for name in unique)
+        shown += f" (under the target's collation: it wrote {held})"
+    key = repr(first.key[0]) if len(first.key) == 1 else repr(first.key)
+    return f"the source unit {key}, which goes first, has {shown} with other content"
 
 
 def _complete(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import ConstraintViolation
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
-from migrate.values import TableShape, UniqueKey
+from migrate.values import Key, TableShape
 from migrate.write.claims import Claims
 from migrate.write.orphans import Orphans, orphan_reason
 from migrate.write.scope import rows_in_scope
@@ -74,16 +74,30 @@ class RowWriter:
         """Write `rows` (`_unit` and the target's fields). `expect_conflicts` saves the attempt to insert all at once."""
         rows = rows.sort_by([(name, "ascending") for name in (*self._target.key, UNIT)])
         written = Written(rows, row_digests(rows, self._target.contract), np.zeros(rows.num_rows, dtype=np.int8))
-        everything = np.arange(rows.num_rows, dtype=np.int64)
+        everything = self._with_key(written)
         if not expect_conflicts and self._try_insert(written, everything) is None:
-            written.ops[:] = Op.INSERT
+            written.ops[everything] = Op.INSERT
             return written
         first_of = self._first_of_key(written)
-        firsts = everything[first_of == everything]
+        firsts = everything[first_of[everything] == everything]
         self._settle_existing(written, firsts)
         for position in np.setdiff1d(everything, firsts).tolist():
             self._judge_repeat(written, int(first_of[position]), position)
         return written
+
+    def _with_key(self, written: Written) -> Positions:
+        """All positions but those with NULL in the target key: the database would let it come again and again, and no one could find it."""
+        complete = np.ones(written.rows.num_rows, dtype=np.bool_)
+        for name in self._target.key:
+            column = written.rows[name]
+            if column.null_count:
+                valid = np.asarray(pc.is_valid(column))
+                for position in np.flatnonzero(complete & ~valid).tolist():
+                    self._set_aside(
+                        written, position, "KEY", f"the target key is NULL in {name}: such a row could come twice"
+                    )
+                complete &= valid
+        return np.flatnonzero(complete)
 
     def _try_insert(self, written: Written, positions: Positions) -> ConstraintViolation | None:
         """Insert the rows at `positions`; the violation if the database refused any, with none of them written."""
@@ -172,10 +186,8 @@ class RowWriter:
                 reason = f"another source unit of this run wrote the target key {self._key(written, position)} with other content"
                 self._set_aside(written, position, "CONFLICT", reason, pending=True)
             elif not same_key[row]:
-                there = tuple(stored[name][row].as_py() for name in key)
-                reason = (
-                    f"the target holds {self._key(written, position)} equal to its row {there!r} under its collation"
-                )
+                there = self._target.shown([stored[name][row].as_py() for name in key])
+                reason = f"the target key {self._key(written, position)} is, under the target's collation, that of the row {there}"
                 self._set_aside(written, position, "CONFLICT", reason, pending=row in held)
             elif self._replaces(written, stored, position, row, in_scope=bool(in_scope[row])):
                 replaced.append(row)
@@ -277,6 +289,15 @@ class RowWriter:
                 _, update = self._classify(written, alone)
                 self._update_by_halves(written, update)
                 return
+        self._set_refused_aside(written, position, violation)
+
+    def _set_refused_aside(self, written: Written, position: int, violation: ConstraintViolation) -> None:
+        """Set one row aside that the database refuses, with the values and the other row that are to blame, where they can be told."""
+        alone = np.array([position], dtype=np.int64)
+        if violation.kind == "foreign_key" and not len(self._set_orphans_aside(written, alone)):
+            return
+        if violation.kind == "unique" and not len(self._set_unique_aside(written, alone)):
+            return
         pending = violation.kind in {"unique", "foreign_key"}
         rule = {"unique": "CONFLICT", "foreign_key": "PARENT"}.get(violation.kind, "CONSTRAINT")
         self._set_aside(written, position, rule, f"the target refuses the row: {violation.message}", pending=pending)
@@ -296,33 +317,28 @@ class RowWriter:
     def _set_unique_aside(self, written: Written, positions: Positions) -> Positions:
         """Set aside rows whose value of another unique key is stored already; the positions that are left."""
         left = positions
-        for unique in self._target.shape.unique_keys:
-            if (
-                unique.columns == self._target.key
-                or not set(unique.columns) <= set(self._target.fields)
-                or not len(left)
-            ):
-                continue
+        for unique in self._target.unique_fields[1:]:
             taken = self._taken(written, left, unique)
-            for position in taken.tolist():
-                values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in unique.columns)
-                self._set_aside(
-                    written, position, "CONFLICT", f"another row has {values} ({unique.name})", pending=True
-                )
-            left = np.setdiff1d(left, taken)
+            for position, holder in taken.items():
+                values = ", ".join(f"{name} = {written.rows[name][position].as_py()!r}" for name in unique)
+                reason = f"{values} belongs to the row {self._target.shown(holder)} already, and must be unique"
+                self._set_aside(written, position, "CONFLICT", reason, pending=True)
+            left = np.setdiff1d(left, np.fromiter(taken, dtype=np.int64))
         return left
 
-    def _taken(self, written: Written, positions: Positions, unique: UniqueKey) -> Positions:
-        values = written.rows.select(unique.columns).take(pa.array(positions))
+    def _taken(self, written: Written, positions: Positions, unique: tuple[str, ...]) -> dict[int, Key]:
+        """Those of `positions` whose values of `unique` another stored row has, and that row's target key."""
+        values = written.rows.select(unique).take(pa.array(positions))
         complete = np.ones(len(positions), dtype=np.bool_)
         for column in values.columns:
             complete &= np.asarray(pc.is_valid(column))
         asked = np.flatnonzero(complete)
-        found = self._session.fetch(
-            self._target.shape, unique.columns, values.take(pa.array(asked)), lock=False, columns=self._target.key
-        )
-        taken: Positions = positions[asked[np.unique(np.asarray(found[ORDINAL]))]]
-        return taken
+        key = self._target.key
+        found = self._session.fetch(self._target.shape, unique, values.take(pa.array(asked)), lock=False, columns=key)
+        at = positions[asked[np.asarray(found[ORDINAL])]].tolist()
+        holders = zip(*(found[name].to_pylist() for name in key), strict=True)
+        own = zip(*(written.rows[name].take(pa.array(at, pa.int64())).to_pylist() for name in key), strict=True)
+        return {position: holder for position, holder, mine in zip(at, holders, own, strict=True) if holder != mine}
 
     def _update_by_halves(self, written: Written, positions: Positions) -> None:
         if len(positions) == 0:
@@ -333,15 +349,7 @@ class RowWriter:
         except ConstraintViolation as violation:
             self._session.rollback_to("rows")
             if len(positions) == 1:
-                pending = violation.kind in {"unique", "foreign_key"}
-                rule = {"unique": "CONFLICT", "foreign_key": "PARENT"}.get(violation.kind, "CONSTRAINT")
-                self._set_aside(
-                    written,
-                    int(positions[0]),
-                    rule,
-                    f"the target refuses the row: {violation.message}",
-                    pending=pending,
-                )
+                self._set_refused_aside(written, int(positions[0]), violation)
                 return
             middle = len(positions) // 2
             self._update_by_halves(written, positions[:middle])
@@ -354,8 +362,7 @@ class RowWriter:
         written.aside.append(Aside(unit, pending, self._target.name, None, rule, reason))
 
     def _key(self, written: Written, position: int) -> str:
-        values = [written.rows[name][position].as_py() for name in self._target.key]
-        return repr(values[0]) if len(values) == 1 else repr(tuple(values))
+        return self._target.shown([written.rows[name][position].as_py() for name in self._target.key])
 
     def _in_scope(self, stored: pa.Table) -> pa.Array:
         return rows_in_scope(stored, self._target.scope_sql)

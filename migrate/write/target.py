@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract
-from migrate.values import Key, TableShape
+from migrate.values import Key, KeyValue, TableShape
 
 Mode = Literal["fail", "keep", "update", "newer"]
 
@@ -68,6 +68,10 @@ class WriteTarget:
         """The target key, then every other unique key of the table whose columns are all written."""
         others = (each.columns for each in self.shape.unique_keys if set(each.columns) != set(self.key))
         return (self.key, *(columns for columns in others if set(columns) <= set(self.fields)))
+
+    def shown(self, key: Sequence[KeyValue]) -> str:
+        """A target key as people read it."""
+        return repr(key[0]) if len(key) == 1 else repr(tuple(key))
 
     def key_table(self, keys: Sequence[Key]) -> pa.Table:
         """Target keys as a table of the key columns."""

@@ -26,6 +26,7 @@ from migrate.engine.summary import RunSummary, summarise
 from migrate.engine.worker import Worker
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import release
+from migrate.ledger.log import LogVerdict, verify_log
 from migrate.ledger.runs import read_run
 from migrate.stores.opening import open_target
 from migrate.values import KeyRange
@@ -47,10 +48,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended: its summary, what it rejected, and its plan."""
+    """How a run ended: its summary, what it rejected, how its log was found, and its plan."""
 
     summary: RunSummary
     rejects: list[Rejected]
+    log: LogVerdict
     plan: Plan = field(repr=False)
 
     @property
@@ -101,7 +103,7 @@ def run_scheduled(plan: Plan, order: Order = in_order, workers: int = 1) -> Fini
             release(ledger, drive.started.lease)
         ended = read_run(ledger, run)
         assert ended is not None
-        return Finished(summarise(ledger, ended), rejects_of(ledger, run), plan)
+        return Finished(summarise(ledger, ended), rejects_of(ledger, run), verify_log(ledger), plan)
     finally:
         store.close()
 

@@ -1,0 +1,61 @@
+"""A run from beginning to end under the test's schedule, with everything checked that holds of every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.rig.database import Database
+from tests.rig.schedule import Finished, Order, in_order, plan_of, run_scheduled
+from tests.rig.undo import Content, Key, Row, assert_findable, taken_back
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A finished run and the target's rows after it."""
+
+    finished: Finished
+    rows: dict[str, dict[Key, Row]]
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """Counts and digests."""
+        return self.finished.outcome
+
+    @property
+    def rejected(self) -> set[str]:
+        """The units that were rejected, as the ledger names them."""
+        return {each.unit for each in self.finished.rejects}
+
+    def reason(self, unit: int) -> str:
+        """The only reason why the unit with this number as its key was rejected, with its rule."""
+        (found,) = (each for each in self.finished.rejects if each.unit == f'[["i","{unit}"]]')
+        return f"{found.rule}: {found.reason}"
+
+
+def carry(
+    place: Path,
+    mapping: str,
+    databases: tuple[Database, Database],
+    *,
+    order: Order = in_order,
+    batch_rows: int = 1000,
+) -> Carried:
+    """Plan and run `mapping` from the first database into the second; the counts add up, every undo record is found, and all of them together give back what was there before."""
+    source, target = databases
+    plan = plan_of(place, mapping, source.url, target.url, batch_rows)
+    before = Content.read(plan)
+    finished = run_scheduled(plan, order, workers=2)
+    after = Content.read(plan)
+    counts = finished.summary.counts
+    assert counts.read == counts.mapped + counts.filtered + counts.rejected
+    assert counts.pending == 0
+    for name, each in counts.targets.items():
+        if name not in finished.summary.grouped:
+            assert each.written + each.updated + each.identical + each.kept == counts.mapped
+    assert finished.log.findings == ()
+    assert finished.log.unsealed == 0
+    assert_findable(plan, finished.summary.run)
+    assert taken_back(plan, finished.summary.run).rows == before.rows
+    return Carried(finished, after.rows)
