@@ -109,7 +109,8 @@ def _decimal_narrower(logical: LogicalType, values: pa.Array) -> pa.Array | None
 def _float_bits(logical: LogicalType, values: pa.Array) -> pa.Array | None:
     if logical.bits >= 64:  # noqa: PLR2004 - binary64
         return None
-    return pc.not_equal(values.cast(pa.float32(), safe=False).cast(pa.float64()), values)
+    narrower = pc.not_equal(values.cast(pa.float32(), safe=False).cast(pa.float64()), values)
+    return pc.and_not(narrower, pc.is_nan(values))  # NaN is NaN in any width, and unequal to itself
 
 
 def _text_length(logical: LogicalType, values: pa.Array) -> pa.Array | None:

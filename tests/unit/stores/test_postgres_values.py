@@ -167,3 +167,18 @@ def test_a_domain_check_is_a_check(zoo: Database) -> None:
         session.insert(shape, pa.table({"id": [1], "amount": pa.array([Decimal("-1.00")], pa.decimal128(8, 2))}))
     assert (refused.value.kind, refused.value.constraint) == ("check", "positive_check")
     session.rollback()
+
+
+def test_floats_that_are_no_numbers_are_kept(zoo: Database) -> None:
+    """NaN and the infinities go in and come out of both float types."""
+    target = zoo.target()
+    shape = shape_of(target, "zoo")
+    odd = [float("nan"), float("inf"), float("-inf")]
+    session = zoo.session(target)
+    session.begin()
+    amounts = pa.array([Decimal("1.00")] * 3, pa.decimal128(8, 2))
+    session.insert(shape, pa.table({"id": [1, 2, 3], "single": odd, "double": odd, "amount": amounts}))
+    stored = session.fetch(shape, ("id",), pa.table({"id": [1, 2, 3]}), lock=False)
+    session.rollback()
+    assert [repr(value) for value in stored["single"].to_pylist()] == ["nan", "inf", "-inf"]
+    assert [repr(value) for value in stored["double"].to_pylist()] == ["nan", "inf", "-inf"]
