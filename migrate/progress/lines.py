@@ -61,7 +61,8 @@ class LogLines:
             case PhaseStarted():
                 self._log(logging.INFO, progress, f"phase {event.phase}")
             case RunEnded():
-                level = logging.INFO if event.state == "complete" else logging.WARNING
+                # A pause or an interruption is told by the command itself as well.
+                level = logging.WARNING if event.state == "failed" else logging.INFO
                 self._log(level, progress, _ending(event), **_extra(progress, now))
 
     def _log(self, level: int, progress: Progress, message: str, **extra: object) -> None:
