@@ -2,9 +2,10 @@
 
 The convention, for everybody who writes README.md or docs/*.md:
 
-- A ```console block is run, in order, in one temporary folder per document. `$ ` begins a command, `> ` continues it.
-  A command must exit 0, or as marked by `# exit 5` at its end. Other lines are its output: each of them must appear,
-  in this order; `…` stands for any text. Exported variables and `cd` last until the end of the document.
+- A ```console block is run, in order, in one temporary folder per document, which has `mappings/` as a checkout does.
+  `$ ` begins a command, `> ` continues it. A command must exit 0, or as marked by `# exit 5` at its end. Other lines are
+  its output: each of them must appear, in this order; `…` stands for any text. Exported variables and `cd` last until
+  the end of the document.
 - A block of any other language after the line `<!-- file: NAME -->` is written to NAME first.
 - `<!-- not run: REASON -->` on the line before a block leaves it out. Shell blocks (```sh, ```bash) are for those.
 - `$POSTGRES_URL` and `$MARIADB_URL` are fresh empty databases on real servers.

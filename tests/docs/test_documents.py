@@ -21,6 +21,7 @@ class Reader:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder / "reader"
         self.folder.mkdir()
+        (self.folder / "mappings").symlink_to(ROOT / "mappings", target_is_directory=True)
         self._environment = environment
         self._state = folder / "state.sh"
         self._state.write_text(f"cd {shlex.quote(str(self.folder))}\n")
