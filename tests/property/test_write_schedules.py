@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +15,8 @@ from tests.rig.carry import Carried, carry
 from tests.rig.claims import Case, Mode, Row, cases
 from tests.rig.database import Database
 from tests.rig.expected import decidable, expected
+from tests.rig.places import folder, share_of_examples, shuffled, sqlite_pair
 from tests.rig.schedule import Order, in_order
-
-NewDatabase = Callable[[str], str]
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    """A folder for one example, in memory where the system has one."""
-    memory = Path("/dev/shm")  # noqa: S108 - only a faster place for temporary folders
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
-        yield Path(path)
-
-
-def sqlite_pair(place: Path) -> tuple[Database, Database]:
-    """Source and target."""
-    return Database(f"sqlite:///{place / 'source.db'}"), Database(f"sqlite:///{place / 'target.db'}")
 
 
 def carry_out(
@@ -47,17 +29,6 @@ def carry_out(
     """Run a case on fresh databases."""
     case.prepare(*databases)
     return carry(place, case.mapping, databases, order=order, batch_rows=batch_rows)
-
-
-def shuffled(seed: int) -> Callable[[list[KeyRange]], list[KeyRange]]:
-    """Some order of the ranges, one of which comes twice, as after an answer that was lost."""
-
-    def order(ranges: list[KeyRange]) -> list[KeyRange]:
-        mixed = [*ranges, ranges[seed % len(ranges)]]
-        random.Random(seed).shuffle(mixed)
-        return mixed
-
-    return order
 
 
 def backwards(ranges: list[KeyRange]) -> list[KeyRange]:
@@ -125,7 +96,7 @@ def test_known_cases_end_the_same_in_telling_orders(case: Case, tmp_path: Path) 
 
 
 @given(cases(), st.integers(0, 2**32))
-@settings(max_examples=settings.default.max_examples // 2 if settings.default else 25)
+@settings(max_examples=share_of_examples(0.5))
 def test_every_schedule_ends_the_same(case: Case, seed: int) -> None:
     """One batch in source order, and small batches in any order by two workers, one of them done twice: same rows, counts, rejects."""
     with folder() as one, folder() as other:
@@ -152,7 +123,7 @@ def assert_as_expected(case: Case, carried: Carried) -> None:
 
 
 @given(cases(), st.integers(0, 2**32))
-@settings(max_examples=settings.default.max_examples if settings.default else 50)
+@settings(max_examples=share_of_examples(0.8))
 @example(KNOWN["an equal version is a conflict unless a greater one comes"], 0)
 def test_the_end_is_that_of_applying_unit_by_unit(case: Case, seed: int) -> None:
     """In any order of batches, an independent plain loop over the units gives the same rows, rejects and counts."""
@@ -168,7 +139,7 @@ def test_servers_end_the_same_too(kind: str, servers: Any) -> None:
     server = servers.get(kind)
 
     @given(cases(), st.integers(0, 2**32))
-    @settings(max_examples=max(5, (settings.default.max_examples if settings.default else 50) // 10))
+    @settings(max_examples=share_of_examples(0.1))
     def check(case: Case, seed: int) -> None:
         with folder() as place, server.fresh_database() as url:
             databases = (Database(f"sqlite:///{place / 'source.db'}"), Database(url))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from migrate.engine.jobs import Job, RangeJob
+from migrate.values import KeyRange
 from tests.rig.database import Database
 from tests.rig.schedule import Finished, Order, in_order, plan_of, run_scheduled
 from tests.rig.undo import Content, Key, Row, assert_findable, taken_back
@@ -41,12 +44,13 @@ def carry(
     *,
     order: Order = in_order,
     batch_rows: int = 1000,
+    job: Callable[[KeyRange], Job] = RangeJob,
 ) -> Carried:
     """Plan and run `mapping` from the first database into the second; the counts add up, every undo record is found, and all of them together give back what was there before."""
     source, target = databases
     plan = plan_of(place, mapping, source.url, target.url, batch_rows)
     before = Content.read(plan)
-    finished = run_scheduled(plan, order, workers=2)
+    finished = run_scheduled(plan, order, workers=2, job=job)
     after = Content.read(plan)
     counts = finished.summary.counts
     assert counts.read == counts.mapped + counts.filtered + counts.rejected

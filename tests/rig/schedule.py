@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from migrate.engine.borders import Ranges
+from migrate.engine.chunks import read_chunks
 from migrate.engine.drive import Drive, workshop
 from migrate.engine.finish import complete, settle_pending
-from migrate.engine.jobs import RangeJob
+from migrate.engine.jobs import Job, RangeJob
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.snapshot import SourceAccess
@@ -28,7 +30,9 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import release
 from migrate.ledger.log import LogVerdict, verify_log
 from migrate.ledger.runs import read_run
+from migrate.mapping.program import Program
 from migrate.stores.opening import open_target
+from migrate.stores.port import SourceReader
 from migrate.values import KeyRange
 
 Order = Callable[[list[KeyRange]], Sequence[KeyRange]]
@@ -82,7 +86,19 @@ def in_order(ranges: list[KeyRange]) -> list[KeyRange]:
     return ranges
 
 
-def run_scheduled(plan: Plan, order: Order = in_order, workers: int = 1) -> Finished:
+def in_small_chunks(chunk_bytes: int) -> Callable[[KeyRange], Job]:
+    """Batches that are read in chunks of so many bytes, so that a small table has many."""
+
+    class SmallChunks(RangeJob):
+        def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
+            return read_chunks(reader, self.key_range, program, chunk_bytes)
+
+    return SmallChunks
+
+
+def run_scheduled(
+    plan: Plan, order: Order = in_order, workers: int = 1, job: Callable[[KeyRange], Job] = RangeJob
+) -> Finished:
     """Do all batches of `plan` in this order, by `workers` in turn, then the last phase."""
     refuse_unplanned(plan)
     store = open_target(plan.target_url, plan.ledger_schema)
@@ -97,7 +113,7 @@ def run_scheduled(plan: Plan, order: Order = in_order, workers: int = 1) -> Fini
                 ranges = list(Ranges(ledger, run, drive.pass_no, plan.range_columns, plan.batch_rows).walk(reader))
             with _workers([Worker(shop, f"worker-{each}") for each in range(workers)]) as busy:
                 for turn, key_range in enumerate(order(ranges)):
-                    busy[turn % workers].do(RangeJob(key_range))
+                    busy[turn % workers].do(job(key_range))
             settle_pending(shop, drive.heartbeat)
             complete(shop)
             release(ledger, drive.started.lease)
