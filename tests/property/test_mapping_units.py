@@ -35,24 +35,41 @@ GROUPED = """
       net: {from: net, clean: money}
 """
 HEADER = table(
-    "header", column("no"), column("buyer"), column("total", MONEY), column("lines", INTEGER), column("goods"), column("first"), key=["no"]
+    "header",
+    column("no"),
+    column("buyer"),
+    column("total", MONEY),
+    column("lines", INTEGER),
+    column("goods"),
+    column("first"),
+    key=["no"],
 )
 LINE = table("line", column("no"), column("place", INTEGER), column("net", MONEY), key=["no", "place"])
-LINES = table("old", column("no"), column("place", INTEGER), column("buyer"), column("net"), column("name"), column("zt"), key=["no", "place"])
+LINES = table(
+    "old",
+    column("no"),
+    column("place", INTEGER),
+    column("buyer"),
+    column("net"),
+    column("name"),
+    column("zt"),
+    key=["no", "place"],
+)
 
 Row = dict[str, Any]
 
-amounts = st.sampled_from(["1.00", "2.50", "-3", "￥4,000.10", "1O0.00", "", None, "0.005"])
+# Bad values are rare: a group with one is rejected whole, and shows nothing about the others.
+amounts = st.sampled_from([*["1.00", "2.50", "-3", "￥4,000.10", "", None] * 5, "1O0.00", "0.005"])
 rows = st.lists(
     st.fixed_dictionaries(
         {
-            "no": st.sampled_from(["1", "2", "3", "1 ", ""]),
+            "no": st.sampled_from(["1", "2", "1 ", ""]),
             "place": st.integers(1, 3),
-            "buyer": st.sampled_from(["甲", "甲", "甲", "乙", None]),
+            "buyer": st.sampled_from([*["甲"] * 15, "乙", None]),
             "net": amounts,
             "name": st.sampled_from(["a", "b", "c", None]),
-            "zt": st.sampled_from(["0", "0", "0", "9", None]),
-            "_anomaly": st.sampled_from([None] * 12 + ["broken"]),
+            "zt": st.sampled_from([*["0"] * 8, "9", None]),
+            "_anomaly": st.sampled_from([*[None] * 25, "broken"]),
         }
     ),
     max_size=14,
@@ -82,7 +99,10 @@ MONEY_TEXTS = {"1.00": "1.00", "2.50": "2.50", "-3": "-3", "￥4,000.10": "4000.
 
 def expected(group: list[Row]) -> Row | None:
     """The header of a group in plain Python, or None when its unit has to be rejected."""
-    if any(row["_anomaly"] or row["net"] not in MONEY_TEXTS for row in group) or len({row["buyer"] for row in group}) > 1:
+    if (
+        any(row["_anomaly"] or row["net"] not in MONEY_TEXTS for row in group)
+        or len({row["buyer"] for row in group}) > 1
+    ):
         return None
     values = [Decimal(text) for row in group if (text := MONEY_TEXTS[row["net"]]) is not None]
     named = sorted((row["place"], row["name"]) for row in group if row["name"] is not None)
@@ -110,9 +130,13 @@ def test_groups_are_whole(given_rows: list[Row]) -> None:
     for row in kept:
         groups.setdefault(row["no"], []).append(row)
     assert mapped.filtered == len(given_rows) - len(kept)
-    assert [(unit["no"], unit["_rows"]) for unit in mapped.units.to_pylist()] == [(no, len(group)) for no, group in groups.items()]
+    assert [(unit["no"], unit["_rows"]) for unit in mapped.units.to_pylist()] == [
+        (no, len(group)) for no, group in groups.items()
+    ]
     wanted = {no: header for no, group in groups.items() if (header := expected(group)) is not None}
-    assert {row["no"]: {name: row[name] for name in HEADER.names} for row in mapped.rows["header"].to_pylist()} == wanted
+    assert {
+        row["no"]: {name: row[name] for name in HEADER.names} for row in mapped.rows["header"].to_pylist()
+    } == wanted
     assert Counter(row["no"] for row in mapped.rows["line"].to_pylist()) == {no: len(groups[no]) for no in wanted}
 
 
@@ -127,7 +151,9 @@ def test_the_order_of_rows_in_a_group_decides_nothing(given_rows: list[Row], shu
         mapped = apply(grouped(), each)
         names = dict(zip(mapped.units["_unit"].to_pylist(), mapped.units["no"].to_pylist(), strict=True))
         headers = sorted((row["no"], str(row)) for row in mapped.rows["header"].drop_columns(["_unit"]).to_pylist())
-        rejects = Counter((names[row["_unit"]], row["field"], row["rule"], row["reason"]) for row in mapped.rejects.to_pylist())
+        rejects = Counter(
+            (names[row["_unit"]], row["field"], row["rule"], row["reason"]) for row in mapped.rejects.to_pylist()
+        )
         results.append((headers, rejects))
     assert results[0] == results[1]
 
@@ -151,7 +177,13 @@ def keyless() -> tuple[Program, Transformer]:
 
 
 @LISTS
-@given(st.lists(st.fixed_dictionaries({"a": st.sampled_from(["x", "y", "z"]), "b": st.sampled_from(["1", "2", None])}), max_size=12), st.randoms(use_true_random=False))
+@given(
+    st.lists(
+        st.fixed_dictionaries({"a": st.sampled_from(["x", "y", "z"]), "b": st.sampled_from(["1", "2", None])}),
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
 def test_rows_that_share_a_key_are_numbered_by_their_content(given_rows: list[Row], shuffler: Any) -> None:
     """Duplicates get 0, 1, 2 … per key; which content gets which number does not depend on the order of reading."""
     other = list(given_rows)

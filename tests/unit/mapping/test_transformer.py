@@ -511,6 +511,13 @@ def test_what_a_column_can_hold(kind: LogicalType, value: str, wanted: Any) -> N
     assert convert([value, None], kind, "x") == [wanted, None]
 
 
+def test_bytes_are_copied_whole_or_rejected() -> None:
+    """The length of bytes counts bytes; any byte is fine."""
+    values = [b"", b"\x00\xff", b"\x00\x01\x02", None]
+    kind = LogicalType("bytes", length=2)
+    assert convert(values, kind, "x", have=LogicalType("bytes")) == [b"", b"\x00\xff", Rejected("LENGTH"), None]
+
+
 SHANGHAI = "table: old\n  key: [id]\n  timezone: Asia/Shanghai"
 
 
