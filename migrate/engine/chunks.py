@@ -23,7 +23,7 @@ def read_chunks(reader: SourceReader, key_range: KeyRange, program: Program, chu
     for batch in reader.read(key_range, order, chunk_bytes, program.source_columns):
         held.append(batch)
         size += batch.nbytes
-        if program.grouped or size < chunk_bytes:
+        if program.grouped or size < chunk_bytes or batch.num_rows == 0:
             continue
         table = pa.Table.from_batches(held)
         cut = _last_key_begins(table, order)
