@@ -1,0 +1,226 @@
+"""`migrate run` beside what an expert would write by hand, in turn, warm, on servers with default settings.
+
+Everything is on: mapping, checks, digests, undo, ledger. Wall time, with the start of the process in it. Rows by environment variable:
+`BENCH_ROWS` (default 2,000,000) for PostgreSQL → PostgreSQL, whose ratio and memory have limits; a quarter of it for the other pairs,
+whose figures are only printed. Run it on a quiet machine: `make bench`.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fixtures import bulk
+from fixtures.legacy import create_tables
+from fixtures.loading import open_loader
+from migrate.invoice.apply import apply_schema
+from migrate.stores.opening import open_target
+from migrate.stores.urls import parse_url
+from tests.benchmarks import yardsticks
+from tests.benchmarks.conftest import Race
+from tests.databases import MariaDbServer, PostgresServer
+
+ROWS = int(os.environ.get("BENCH_ROWS", "2000000"))
+OTHER_ROWS = max(ROWS // 4, 1)
+ROUNDS = 3
+MOST_RATIO = 1.5
+MOST_MIB = 400.0
+WEIGH = """
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+"""Runs a command and prints its exit code and peak memory in KiB: in a small process, since Linux counts what a child had before its exec,
+which is the memory of its parent."""
+MAPPING = Path(__file__).with_name("legacy_vat.yaml")
+
+NewDatabase = Callable[[], contextlib.AbstractContextManager[str]]
+"""Makes an empty database, gives its URL, and drops it at the end."""
+
+
+def fill(url: str, rows: int) -> None:
+    """Generated headers straight into the legacy table."""
+    place = parse_url(url)
+    create_tables(place)
+    with open_loader(place) as loader:
+        for batch in bulk.headers(rows, seed=1):
+            loader.write("fpxx", batch)
+        loader.commit()
+
+
+@contextlib.contextmanager
+def target(make: NewDatabase) -> Iterator[str]:
+    """A fresh database with the canonical tables."""
+    with make() as url:
+        store = open_target(url, None)
+        try:
+            apply_schema(store.engine())
+        finally:
+            store.close()
+        yield url
+
+
+def counted(url: str) -> tuple[int, str, int]:
+    """Rows, sum of the amounts, and sum of the versions: equal for two targets that got the same rows."""
+    store = open_target(url, None)
+    try:
+        with store.engine().connect() as connection:
+            row = connection.execute(
+                sa.text(
+                    "select count(*), cast(sum(cast(gross as decimal(20,2))) as char(24)), sum(version) from invoice"
+                )
+            ).one()
+    finally:
+        store.close()
+    return int(row[0]), f"{float(row[1]):.2f}", int(row[2])
+
+
+def migrate(source: str, url: str) -> float:
+    """One `migrate run` in a process of its own; its peak memory in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", WEIGH, sys.executable, "-m", "migrate", "run", str(MAPPING)],
+        env={**os.environ, "LEGACY_URL": source, "NEW_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    exit_code, peak_kib = done.stdout.splitlines()[-1].split()
+    assert exit_code == "0", done.stderr
+    return int(peak_kib) / 1024
+
+
+def race(
+    benchmark: Any, contest: Race, source: str, make: NewDatabase, by_hand: Callable[[str], None], races: list[Race]
+) -> None:
+    """Round after round: the yardstick into a fresh target, then the toolkit into another; the first round of each only warms up."""
+    with contextlib.ExitStack() as open_now:
+        expected: list[tuple[int, str, int]] = []
+        urls: list[str] = []
+
+        def yardstick() -> None:
+            open_now.close()
+            with target(make) as url:
+                started = time.perf_counter()
+                by_hand(url)
+                contest.yardstick.append(time.perf_counter() - started)
+                expected.append(counted(url))
+            urls.append(open_now.enter_context(target(make)))
+
+        def toolkit() -> None:
+            started = time.perf_counter()
+            contest.peak_mib.append(migrate(source, urls[-1]))
+            contest.toolkit.append(time.perf_counter() - started)
+            assert counted(urls[-1]) == expected[-1]
+
+        benchmark.pedantic(toolkit, setup=yardstick, rounds=ROUNDS, warmup_rounds=1)
+    for seconds in (contest.yardstick, contest.toolkit):
+        del seconds[:-ROUNDS]
+    benchmark.extra_info.update(ratio=round(contest.ratio, 3), peak_mib=round(max(contest.peak_mib)))
+    races.append(contest)
+    print(f"\n{contest.line}")
+
+
+def on_file(folder: Path) -> NewDatabase:
+    """Makes SQLite files."""
+
+    @contextlib.contextmanager
+    def make() -> Iterator[str]:
+        path = folder / "target.db"
+        try:
+            yield f"sqlite:///{path}"
+        finally:
+            for each in folder.glob("target.db*"):
+                each.unlink()
+
+    return make
+
+
+def test_postgresql_to_postgresql(benchmark: Any, bench_postgres: PostgresServer, races: list[Race]) -> None:
+    """At most 1.5 times the hand-written pipe, and 400 MiB, with everything on."""
+    contest = Race("PostgreSQL → PostgreSQL", ROWS, most_ratio=MOST_RATIO, most_mib=MOST_MIB)
+    with bench_postgres.fresh_database() as source:
+        fill(source, ROWS)
+        bench_postgres.execute("vacuum analyze", parse_url(source).database)
+        race(
+            benchmark,
+            contest,
+            source,
+            bench_postgres.fresh_database,
+            lambda url: yardsticks.by_pipe(bench_postgres, source, url),
+            races,
+        )
+    assert contest.ratio <= MOST_RATIO
+    assert max(contest.peak_mib) <= MOST_MIB
+
+
+def test_sqlite_to_sqlite(benchmark: Any, tmp_path: Path, races: list[Race]) -> None:
+    """Beside one INSERT … SELECT over an attached file."""
+    contest = Race("SQLite → SQLite", OTHER_ROWS)
+    old = tmp_path / "old.db"
+    fill(f"sqlite:///{old}", OTHER_ROWS)
+    race(
+        benchmark,
+        contest,
+        f"sqlite:///{old}",
+        on_file(tmp_path),
+        lambda url: yardsticks.by_attach(old, Path(url.removeprefix("sqlite:///"))),
+        races,
+    )
+
+
+def test_sqlite_to_postgresql(
+    benchmark: Any, tmp_path: Path, bench_postgres: PostgresServer, races: list[Race]
+) -> None:
+    """Beside lines that SQLite writes and psycopg copies."""
+    contest = Race("SQLite → PostgreSQL", OTHER_ROWS)
+    old = tmp_path / "old.db"
+    fill(f"sqlite:///{old}", OTHER_ROWS)
+    race(
+        benchmark,
+        contest,
+        f"sqlite:///{old}",
+        bench_postgres.fresh_database,
+        lambda url: yardsticks.from_sqlite(old, url),
+        races,
+    )
+
+
+def test_mariadb_to_postgresql(
+    benchmark: Any, bench_mariadb: MariaDbServer, bench_postgres: PostgresServer, races: list[Race]
+) -> None:
+    """Beside the client's output piped into COPY."""
+    contest = Race("MariaDB → PostgreSQL", OTHER_ROWS)
+    with bench_mariadb.fresh_database() as source:
+        fill(source, OTHER_ROWS)
+        race(
+            benchmark,
+            contest,
+            source,
+            bench_postgres.fresh_database,
+            lambda url: yardsticks.from_mariadb(bench_postgres, source, url),
+            races,
+        )
+
+
+def test_postgresql_to_mariadb(
+    benchmark: Any, bench_postgres: PostgresServer, bench_mariadb: MariaDbServer, races: list[Race]
+) -> None:
+    """Beside COPY piped into LOAD DATA LOCAL."""
+    contest = Race("PostgreSQL → MariaDB", OTHER_ROWS)
+    with bench_postgres.fresh_database() as source:
+        fill(source, OTHER_ROWS)
+        race(
+            benchmark,
+            contest,
+            source,
+            bench_mariadb.fresh_database,
+            lambda url: yardsticks.to_mariadb(bench_postgres, source, url),
+            races,
+        )
