@@ -1,0 +1,60 @@
+"""Limits that pause a run."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from migrate.engine.breaker import Breaker
+from migrate.ledger.counts import Counts
+from migrate.mapping.model import Amount, Limits
+
+
+def rejects(read: int, rejected: int) -> Counts:
+    """One batch."""
+    return Counts(read=read, mapped=read - rejected, rejected=rejected)
+
+
+def limits(rejected: str | None = None, warnings: str | None = None, first_batches: str = "5") -> Limits:
+    """Limits as a mapping file gives them."""
+    given = {"rejects": rejected, "warnings": warnings, "first_batches": first_batches}
+    return Limits.model_validate({name: value for name, value in given.items() if value is not None})
+
+
+def test_no_limit_never_pauses() -> None:
+    """Without limits everything may be rejected."""
+    breaker = Breaker(limits())
+    assert breaker.add(rejects(100, 100)) is None
+    assert breaker.seen == rejects(100, 100)
+
+
+def test_a_number_holds_from_the_first_batch_on() -> None:
+    """So many rejects are allowed, one more is over the limit; they are summed over batches."""
+    breaker = Breaker(limits("3"))
+    assert breaker.add(rejects(10, 2)) is None
+    assert breaker.add(rejects(10, 1)) is None
+    assert breaker.add(rejects(10, 1)) == "4 rejects since the last resume are over the limit of 3"
+
+
+def test_a_share_waits_for_the_first_batches() -> None:
+    """A share is judged over all rows read, and not before `first_batches` batches, since the first rows prove little."""
+    breaker = Breaker(limits("10%", first_batches="3"))
+    assert breaker.add(rejects(10, 10)) is None
+    assert breaker.add(rejects(10, 0)) is None
+    reason = breaker.add(rejects(10, 0))
+    assert reason is not None
+    assert reason.startswith("10 rejects in 30 rows read since the last resume are 33.33%, over the limit of 10")
+
+
+def test_exactly_the_share_is_allowed() -> None:
+    """The limit itself is not over the limit, computed without rounding."""
+    breaker = Breaker(limits("0.5%", first_batches="1"))
+    assert breaker.limits.rejects == Amount(share=Decimal("0.005"))
+    assert breaker.add(rejects(1000, 5)) is None
+    assert breaker.add(rejects(0, 1)) is not None
+
+
+def test_warnings_have_a_limit_of_their_own() -> None:
+    """Warnings pause a run only where the mapping limits them, and are named as such."""
+    assert Breaker(limits("1")).add(Counts(read=5, mapped=5, warnings=5)) is None
+    reason = Breaker(limits(warnings="2")).add(Counts(read=5, mapped=5, warnings=5))
+    assert reason == "5 warnings since the last resume are over the limit of 2"
