@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import Counter
 from decimal import Decimal
 from functools import cache
@@ -76,12 +77,19 @@ rows = st.lists(
 )
 
 
+def kept_open(program: Program) -> Transformer:
+    """A transformer for all the examples of a run, closed at the end of it."""
+    transformer = Transformer(program, {})
+    atexit.register(transformer.close)
+    return transformer
+
+
 @cache
 def grouped() -> tuple[Program, Transformer]:
     """The mapping of flat lines into headers and lines."""
     mapping = mapping_of(GROUPED, source="table: old\n  key: [no, place]\n  where: \"zt <> '9'\"")
     program = compile_mapping(mapping, LINES, {"header": HEADER, "line": LINE})
-    return program, Transformer(program, {})
+    return program, kept_open(program)
 
 
 def apply(of: tuple[Program, Transformer], given_rows: list[Row]) -> Mapped:
@@ -173,7 +181,7 @@ def keyless() -> tuple[Program, Transformer]:
     source = table("old", column("a", TEXT), column("b", TEXT))
     new = table("new", column("id"), column("b"), key=["id"])
     program = compile_mapping(mapping_of(PLAIN, source="table: old\n  key: [a]"), source, {"new": new})
-    return program, Transformer(program, {})
+    return program, kept_open(program)
 
 
 @LISTS

@@ -36,6 +36,15 @@ def table(name: str, *columns: Column, key: Sequence[str] = ()) -> TableShape:
     return TableShape(name, keyed, keys)
 
 
+OLD = table("old", column("id", INTEGER), column("x"), column("y"), column("zt"), key=["id"])
+NEW = table("new", column("id", INTEGER), column("a"), column("b"), key=["id"])
+
+
+def fields(a: str, b: str = "y", *, extra: str = "") -> str:
+    """A target `new` with two fields."""
+    return f"  - table: new\n    key: [id]\n{extra}    fields:\n      id: id\n      a: {a}\n      b: {b}\n"
+
+
 def mapping_of(
     targets: str, *, source: str = "table: old\n  key: [id]", rest: str = "", path: Path | None = None
 ) -> Mapping:
