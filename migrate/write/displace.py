@@ -73,7 +73,7 @@ class Displacer:
         return result
 
     def _closure(self, units: Sequence[Unit]) -> list[Unit]:
-        """The units, those that found a row of theirs identical or newer, and those whose rows point at one."""
+        """The units, those that found a row of theirs identical or newer, those whose rows point at one, and those with what one gave up."""
         everyone: list[Unit] = []
         queue = list(units)
         while queue:
@@ -87,6 +87,8 @@ class Displacer:
                         queue += self._sharers(target, claim.target_key)
                     if claim.op is Op.INSERT:
                         queue += self._dependents(target, claim.target_key)
+                    if claim.op is Op.UPDATE and claim.before is not None:
+                        queue += self._successors(target, claim.before)
         return sorted(everyone, key=lambda unit: (unit.order, unit.ordinal))
 
     def _of_unit(self, target: WriteTarget, unit: Unit) -> list[Claim]:
@@ -96,13 +98,29 @@ class Displacer:
         held = self._claims.held(self._session, target.name, target.key_table([key]))
         return [claim.unit for each in held.values() for claim in (*each.claims, *each.kept)]
 
+    def _successors(self, target: WriteTarget, before: Mapping[str, object]) -> list[Unit]:
+        """Units whose rows have a unique value that this row gave up when it was updated, and has to get back."""
+        found: list[Unit] = []
+        for unique in target.unique_fields[1:]:
+            if any(before[name] is None for name in unique):
+                continue
+            wanted = pa.table({name: pa.array([before[name]], target.shape.column(name).type.arrow) for name in unique})
+            rows = self._session.fetch(target.shape, unique, wanted, lock=True, columns=target.key)
+            held = self._claims.held(self._session, target.name, rows.select(target.key))
+            found += [claim.unit for each in held.values() for claim in each.claims]
+        return found
+
     def _dependents(self, parent: WriteTarget, key: Key) -> list[Unit]:
         found: list[Unit] = []
         for child in self._targets:
             for foreign_key in child.shape.foreign_keys:
-                if foreign_key.parent != parent.name or foreign_key.parent_columns != parent.key:
+                if foreign_key.parent != parent.name:
                     continue
-                wanted = parent.key_table([key]).rename_columns(list(foreign_key.columns))
+                pointed_at = foreign_key.parent_columns
+                row = self._session.fetch(
+                    parent.shape, parent.key, parent.key_table([key]), lock=False, columns=pointed_at
+                )
+                wanted = row.select(pointed_at).rename_columns(list(foreign_key.columns))
                 rows = self._session.fetch(child.shape, foreign_key.columns, wanted, lock=True, columns=child.key)
                 held = self._claims.held(self._session, child.name, rows.select(child.key))
                 if len([each for each in held.values() if each.claims]) < rows.num_rows:

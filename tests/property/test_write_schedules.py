@@ -72,6 +72,12 @@ KNOWN: dict[str, Case] = {
         unique=True,
         linked=True,
     ),
+    "a unique value that a row gave up comes back to it when the update is taken back": case_of(
+        "update",
+        [head(2, u=3)],
+        [head(9, u=9), head(2, u=1), head(1, u=3), head(8, u=8), head(2, u=2, c="b")],
+        unique=True,
+    ),
     "parents come in one by one, against source order": case_of(
         "fail", [], [head(4, up=3), head(3, up=2), head(2, c="b"), head(2)], linked=True
     ),
