@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from functools import cache
 
 _SURROGATES = range(0xD800, 0xE000)
@@ -34,42 +35,50 @@ def unfit_pattern(charset: str | None) -> str | None:
         codec = codecs.lookup(name)
     except LookupError as error:
         raise UnknownCharset(f"charset {charset} is not known") from error
-    ranges = _ranges(codec)
-    return (
-        "[^"
-        + "".join(f"\\x{{{low:X}}}-\\x{{{high:X}}}" if high > low else f"\\x{{{low:X}}}" for low, high in ranges)
-        + "]"
-    )
+    return "[^" + _class([code for codes in _by_length(codec).values() for code in codes]) + "]"
 
 
-def _ranges(codec: codecs.CodecInfo) -> list[tuple[int, int]]:
-    """Runs of code points that survive a round trip; multi-byte codecs of one charset have none beyond the basic plane."""
-    found: list[tuple[int, int]] = []
+@cache
+def extra_bytes(charset: str | None) -> tuple[tuple[str, int], ...] | None:
+    """Regular expressions of characters that take more than one byte, each with the bytes beyond the first.
+
+    None for UTF-8, whose bytes DuckDB counts itself.
+    """
+    if charset is None or charset.lower() in ("utf-8", "utf8", "utf8mb4", "utf8mb3", "utf_8"):
+        return None
+    codec = codecs.lookup(_ALIASES.get(charset.lower(), charset.lower()))
+    lengths = _by_length(codec)
+    return tuple((f"[{_class(codes)}]", length - 1) for length, codes in sorted(lengths.items()) if length > 1)
+
+
+def _by_length(codec: codecs.CodecInfo) -> dict[int, list[range]]:
+    """Runs of code points that survive a round trip, by the bytes of each. Of charsets, only those of all of Unicode leave the basic plane."""
+    found: dict[int, list[range]] = {}
     for code in range(_BASIC_PLANE):
-        if code in _SURROGATES or not _survives(codec, chr(code)):
+        length = None if code in _SURROGATES else _bytes(codec, chr(code))
+        if length is None:
             continue
-        if found and found[-1][1] == code - 1:
-            found[-1] = (found[-1][0], code)
+        runs = found.setdefault(length, [])
+        if runs and runs[-1].stop == code:
+            runs[-1] = range(runs[-1].start, code + 1)
         else:
-            found.append((code, code))
+            runs.append(range(code, code + 1))
+    beyond = _bytes(codec, chr(_BASIC_PLANE))
+    if beyond is not None and _bytes(codec, chr(sys.maxunicode)) == beyond:
+        found.setdefault(beyond, []).append(range(_BASIC_PLANE, sys.maxunicode + 1))
     return found
 
 
-def _survives(codec: codecs.CodecInfo, character: str) -> bool:
+def _class(runs: list[range]) -> str:
+    """The inside of a character class of RE2."""
+    return "".join(f"\\x{{{run.start:X}}}-\\x{{{run.stop - 1:X}}}" for run in runs)
+
+
+def _bytes(codec: codecs.CodecInfo, character: str) -> int | None:
+    """How many bytes a character takes; None when it does not survive."""
     try:
         encoded, _ = codec.encode(character)
         decoded, _ = codec.decode(encoded)
     except UnicodeError:
-        return False
-    return decoded == character
-
-
-@cache
-def byte_weight(charset: str | None) -> int | None:
-    """Bytes of a character outside of ASCII where all have the same number; None for UTF-8, whose bytes DuckDB counts itself."""
-    if charset is None or charset.lower() in ("utf-8", "utf8", "utf8mb4", "utf8mb3", "utf_8"):
         return None
-    name = _ALIASES.get(charset.lower(), charset.lower())
-    return {"ascii": 1, "cp1252": 1, "iso8859-1": 1, "gbk": 2, "gb2312": 2, "big5": 2, "euc_kr": 2, "ucs2": 2}.get(
-        name, 4
-    )
+    return len(encoded) if decoded == character else None

@@ -7,7 +7,7 @@ but in a NOT NULL column, which is not decided here).
 from __future__ import annotations
 
 from migrate.mapping.casts import Fault
-from migrate.mapping.charsets import byte_weight, unfit_pattern
+from migrate.mapping.charsets import extra_bytes, unfit_pattern
 from migrate.mapping.duck import literal
 from migrate.values import INT64_HIGH, INT64_LOW, LogicalType
 
@@ -63,11 +63,16 @@ def _text(value: str, target: LogicalType) -> tuple[Fault, ...]:
 
 
 def _too_many_bytes(value: str, target: LogicalType) -> str:
-    weight = byte_weight(target.charset)
-    if weight is None:
+    extra = extra_bytes(target.charset)
+    if extra is None:
         return f"strlen({value}) > {target.max_bytes}"
-    beyond = f"length(regexp_replace({value}, '[\\x00-\\x7F]', '', 'g'))"
-    return f"length({value}) + {weight - 1} * {beyond} > {target.max_bytes}"
+    more = "".join(f" + {count} * (length({value}) - length({_without(value, pattern)}))" for pattern, count in extra)
+    longest = 1 + max((count for _, count in extra), default=0)
+    return f"CASE WHEN {longest} * length({value}) > {target.max_bytes} THEN length({value}){more} > {target.max_bytes} END"
+
+
+def _without(value: str, pattern: str) -> str:
+    return f"regexp_replace({value}, {literal(pattern)}, '', 'g')"
 
 
 def _integer(value: str, target: LogicalType) -> tuple[Fault, ...]:

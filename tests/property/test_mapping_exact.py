@@ -202,6 +202,20 @@ def test_text_fits_or_its_row_is_rejected(values: list[str], charset: str | None
         assert (result == text) if fits else isinstance(result, Rejected), (text, result)
 
 
+@LISTS
+@given(
+    values=st.lists(st.text(alphabet="a中é𠮷ßя、ｱ", max_size=6), max_size=20),
+    charset=st.sampled_from(["gbk", "gb18030", "big5", "euc_jp", "shift_jis", "iso8859_2", "cp1251"]),
+    limit=st.integers(0, 9),
+)
+def test_bytes_are_counted_as_the_charset_counts_them(values: list[str], charset: str, limit: int) -> None:
+    """A column bounded in bytes takes exactly what its own encoding brings below the bound."""
+    kind = LogicalType("text", max_bytes=limit, charset=charset)
+    for text, result in zip(values, convert(values, kind, "x"), strict=True):
+        fits = encodable(text, charset) and len(text.encode(charset)) <= limit
+        assert (result == text) if fits else isinstance(result, Rejected), (text, result)
+
+
 def encodable(text: str, charset: str | None) -> bool:
     """Does a text survive the charset?"""
     if charset is None:
