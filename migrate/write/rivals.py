@@ -24,6 +24,16 @@ class Rival:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """A row of the waiting unit and a stored one with equal values of `unique` and other content."""
+
+    unique: tuple[str, ...]
+    ours: pa.Table
+    theirs: pa.Table
+    holding: Held
+
+
 class Rivals:
     """Looks through one session, in the open transaction, at what this run wrote."""
 
@@ -37,29 +47,52 @@ class Rivals:
         """All rivals of a unit with these rows per target; not those whose rows it would leave as they are and count as kept."""
         for target in self._targets:
             own = rows[target.name]
-            for unique in target.unique_fields:
-                # NULL equals nothing in a unique constraint; only a target key is looked up as it is.
-                asked = own if unique == target.key else own.filter(_complete(own, unique))
-                if asked.num_rows:
-                    yield from self._of_key(target, unique, asked, unit, rows)
+            if own.num_rows == 0:
+                continue
+            meetings, left_alone = self._of_key(target, own)
+            # A row that is not written needs none of its other unique values.
+            writing = own.filter(pa.array([place not in left_alone for place in range(own.num_rows)], pa.bool_()))
+            for unique in target.unique_fields[1:]:
+                meetings += self._of_values(target, unique, writing)
+            for meeting in meetings:
+                loses = self.ranks.of_waiting(unit, rows) < self.ranks.of_holders(meeting.holding)
+                yield Rival(meeting.holding, loses, _reason(meeting))
 
-    def _of_key(
-        self, target: WriteTarget, unique: tuple[str, ...], asked: pa.Table, unit: Unit, rows: Mapping[str, pa.Table]
-    ) -> Iterator[Rival]:
+    def _of_key(self, target: WriteTarget, own: pa.Table) -> tuple[list[_Meeting], set[int]]:
+        """Rivals for the target key; and the places of rows that are there already, or would be kept as they are."""
+        found: list[_Meeting] = []
+        left_alone: set[int] = set()
+        for place, meeting in self._meetings(target, target.key, own):
+            if meeting is None or _is_kept(target, meeting):
+                left_alone.add(place)
+            elif meeting.holding.claims:
+                found.append(meeting)
+        return found, left_alone
+
+    def _of_values(self, target: WriteTarget, unique: tuple[str, ...], rows: pa.Table) -> list[_Meeting]:
+        """Rivals for another unique key; NULL equals nothing in it."""
+        asked = rows.filter(_complete(rows, unique))
+        met = (meeting for _, meeting in self._meetings(target, unique, asked))
+        return [meeting for meeting in met if meeting is not None and meeting.holding.claims]
+
+    def _meetings(
+        self, target: WriteTarget, unique: tuple[str, ...], asked: pa.Table
+    ) -> Iterator[tuple[int, _Meeting | None]]:
+        """For each stored row with values of `unique`: the place of ours, and the two, or None when they are the same."""
+        if asked.num_rows == 0:
+            return
         stored = self._session.fetch(target.shape, unique, asked.select(unique), lock=True)
         held = self._claims.held(self._session, target.name, stored.select(target.key))
         wanted = row_digests(asked, target.contract).take(stored[ORDINAL])
         same = pc.fill_null(pc.equal(row_digests(stored, target.contract), wanted), False)
-        for row, holding in held.items():
-            ours, theirs = asked.slice(stored[ORDINAL][row].as_py(), 1), stored.slice(row, 1)
-            if not holding.claims or same[row].as_py() or _is_kept(target, ours, theirs, holding):
-                continue
-            loses = self.ranks.of_waiting(unit, rows) < self.ranks.of_holders(holding)
-            yield Rival(holding, loses, _reason(unique, ours, theirs, holding))
+        for row, place in enumerate(stored[ORDINAL].to_pylist()):
+            meeting = _Meeting(unique, asked.slice(place, 1), stored.slice(row, 1), held.get(row, Held()))
+            yield place, None if same[row].as_py() else meeting
 
 
-def _reason(unique: Sequence[str], ours: pa.Table, theirs: pa.Table, holding: Held) -> str:
-    first = min(holding.claims, key=lambda claim: (claim.unit.order, claim.unit.ordinal)).unit
+def _reason(meeting: _Meeting) -> str:
+    unique, ours, theirs = meeting.unique, meeting.ours, meeting.theirs
+    first = min(meeting.holding.claims, key=lambda claim: (claim.unit.order, claim.unit.ordinal)).unit
     shown = ", ".join(f"{name} = {ours[name][0].as_py()!r}" for name in unique)
     if any(ours[name][0] != theirs[name][0] for name in unique):
         held = ", ".join(repr(theirs[name][0].as_py()) for name in unique)
@@ -76,10 +109,11 @@ def _complete(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
     return mask
 
 
-def _is_kept(target: WriteTarget, ours: pa.Table, theirs: pa.Table, holding: Held) -> bool:
+def _is_kept(target: WriteTarget, meeting: _Meeting) -> bool:
     """Would the unit leave this row as it is: an older version of the very same key, or a row from before the run under `keep`?"""
-    if any(ours[name][0] != theirs[name][0] for name in target.key):
+    if any(meeting.ours[name][0] != meeting.theirs[name][0] for name in target.key):
         return False
     if target.version_field is not None:
-        return precedes(theirs[target.version_field][0].as_py(), ours[target.version_field][0].as_py())
-    return not holding.decides(target.mode)
+        versions = (each[target.version_field][0].as_py() for each in (meeting.theirs, meeting.ours))
+        return precedes(*versions)
+    return target.mode == "keep" and not meeting.holding.decides("keep")

@@ -78,6 +78,13 @@ KNOWN: dict[str, Case] = {
         [head(9, u=9), head(2, u=1), head(1, u=3), head(8, u=8), head(2, u=2, c="b")],
         unique=True,
     ),
+    "a row that is kept claims none of its unique values": case_of(
+        "newer",
+        [head(1, u=2, v=2)],
+        [head(2, u=3, v=1), head(1, v=3), {**head(1, u=3), "l": 7}, {**head(1, u=2, c="b"), "l": 7}],
+        unique=True,
+        child=True,
+    ),
     "parents come in one by one, against source order": case_of(
         "fail", [], [head(4, up=3), head(3, up=2), head(2, c="b"), head(2)], linked=True
     ),
