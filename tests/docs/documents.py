@@ -26,6 +26,8 @@ _BLOCK = re.compile(
     r"^(?P<fence>```+)(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
+_INDENTED = re.compile(r"^[ \t]+```(?P<language>[\w-]+)[^\n]*$", re.MULTILINE)
+"""Blocks inside of lists, which are not run: a command in one is a mistake."""
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -74,6 +76,9 @@ def steps(text: str) -> Iterator[Command | File | Unchecked]:
             yield from _commands(body, line + 1)
         elif language in SHELLS:
             yield Unchecked(line)
+    for indented in _INDENTED.finditer(text):
+        if indented["language"] in SHELLS | {"console"}:
+            yield Unchecked(text.count("\n", 0, indented.start()) + 1)
 
 
 def _commands(body: str, first_line: int) -> Iterator[Command]:

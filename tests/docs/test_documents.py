@@ -29,7 +29,7 @@ class Reader:
     def do(self, step: Command | File | Unchecked) -> str | None:
         """Take one step; the complaint of the reader, or None."""
         if isinstance(step, Unchecked):
-            return "this shell block is neither a ```console block nor says <!-- not run: REASON -->"
+            return "this shell block is neither a ```console block at the left margin nor says <!-- not run: REASON -->"
         if isinstance(step, File):
             path = self.folder / step.name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +148,7 @@ def test_a_document_that_is_right_is_followed_to_its_end(tmp_path: Path, environ
         ("\nhello   world\n", "\nrows … in … s\nhello world\n", "15: the output lacks, in this place: hello world"),
         ("\n2\n", "\n3\n", "12: the output lacks, in this place: 3"),
         ("\n<!-- not run: it would take the day -->", "", "23: this shell block"),
+        ("\n# A title, 中文\n", "\n1. First\n   ```console\n   $ false\n   ```\n", "3: this shell block"),
         ("echo second", "false", None),
     ],
 )
