@@ -22,7 +22,6 @@ target keys. Tokens order and equal keys the same way everywhere, since they are
 from __future__ import annotations
 
 import enum
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.checksum.vectorised import key_hashes
+from migrate.ledger.undo_check import chunk_digest
 
 CHUNK_BYTES = 6 * 2**20
 """Uncompressed bytes per chunk; compressed they stay below 8 MB and MariaDB's 16 MB packets."""
@@ -63,7 +63,7 @@ class Op(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class UndoChunk:
-    """One chunk as it goes into `migrate_undo`."""
+    """One chunk as it goes into `migrate_undo`; `sha256` covers all of it, see `ledger.undo_check`."""
 
     target: str
     rows: int
@@ -157,15 +157,17 @@ def _encode_chunk(subject: UndoSubject, records: pa.Table) -> UndoChunk:
     tokens = unit_tokens(records.select([f"unit_{name}" for name in subject.unit_columns]))
     extent = pc.min_max(tokens)
     keys = records.select([f"key_{name}" for name in subject.key])
-    return UndoChunk(
-        subject.target,
-        records.num_rows,
-        cut_low(extent["min"].as_py()),
-        cut_high(extent["max"].as_py()),
-        _build_filter(key_hashes(keys, tuple(keys.column_names))),
-        payload,
-        hashlib.sha256(payload).hexdigest(),
-    )
+    low, high = cut_low(extent["min"].as_py()), cut_high(extent["max"].as_py())
+    key_filter = _build_filter(key_hashes(keys, tuple(keys.column_names)))
+    header = {
+        "target": subject.target,
+        "rows": records.num_rows,
+        "low_unit": low,
+        "high_unit": high,
+        "key_filter": key_filter,
+    }
+    digest = chunk_digest(header, payload)
+    return UndoChunk(subject.target, records.num_rows, low, high, key_filter, payload, digest)
 
 
 def _slices(records: pa.Table) -> Iterator[tuple[int, int]]:

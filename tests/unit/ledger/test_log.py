@@ -1,0 +1,113 @@
+"""The sealed log: whoever changes or removes what was sealed is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migrate.engine.plan import Plan
+from migrate.ledger.connection import Ledger
+from migrate.ledger.log import LogVerdict, add_event, read_events, seal, verify_log
+from migrate.ledger.runs import all_runs
+from migrate.stores.opening import open_target
+from tests.rig.database import Database
+from tests.rig.schedule import plan_of, run_scheduled
+
+MAPPING = """
+mapping: log
+source: {table: src, key: [id]}
+targets: [{table: dst, key: [k], fields: {k: k, c: c}}]
+"""
+
+
+class Sealed:
+    """The ledger of a run of three batches, sealed three times."""
+
+    def __init__(self, place: Path) -> None:
+        source, self.database = (Database(f"sqlite:///{place / name}.db") for name in ("source", "target"))
+        source.run("CREATE TABLE src (id integer PRIMARY KEY, k integer, c text)")
+        source.insert("src", [{"id": n, "k": n % 5, "c": str(n // 5)} for n in range(9)])
+        self.database.run("CREATE TABLE dst (k integer PRIMARY KEY, c text)")
+        self.plan: Plan = plan_of(place, MAPPING, source.url, self.database.url, 3)
+        run_scheduled(self.plan)
+        self.store = open_target(self.database.url)
+        self.ledger = Ledger(self.store)
+        (self.run,) = (each.run for each in all_runs(self.ledger))
+        for number in range(2):
+            add_event(self.ledger, "log", self.run, "note", {"number": number})
+            assert seal(self.ledger, self.run) == 1
+
+    def verdict(self) -> LogVerdict:
+        """What is found now."""
+        return verify_log(self.ledger)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[Sealed]:
+    """Fresh for each test."""
+    made = Sealed(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_an_untouched_log_holds(sealed: Sealed) -> None:
+    """Nothing is found, everything is sealed, and sealing again adds nothing."""
+    verdict = sealed.verdict()
+    assert (verdict.seals, verdict.unsealed, verdict.findings) == (3, 0, ())
+    events = len(read_events(sealed.ledger, sealed.run))
+    (batches,) = sealed.database.rows("SELECT count(*) AS n FROM migrate_applied")
+    assert verdict.entries == events + batches["n"]
+    assert seal(sealed.ledger, sealed.run) == 0
+
+
+def test_what_is_new_waits_for_the_next_seal(sealed: Sealed) -> None:
+    """An event is unsealed until it is sealed, once."""
+    add_event(sealed.ledger, "log", sealed.run, "note", {})
+    assert sealed.verdict().unsealed == 1
+    assert seal(sealed.ledger, sealed.run) == 1
+    assert (sealed.verdict().unsealed, sealed.verdict().seals) == (0, 4)
+
+
+TAMPERING: dict[str, tuple[str, str]] = {
+    "a count of a batch": ("UPDATE migrate_applied SET rows_rejected = rows_rejected + 1 WHERE range_no = 1", "batch"),
+    "digests of a batch": ("UPDATE migrate_applied SET digests = '{}' WHERE range_no = 1", "batch"),
+    "a batch removed": ("DELETE FROM migrate_applied WHERE range_no = 1", "was removed"),
+    "a batch renumbered": ("UPDATE migrate_applied SET applied_seq = 99 WHERE range_no = 1", "was removed"),
+    "an event": ("UPDATE migrate_event SET detail = '{}' WHERE kind = 'begin'", "was changed"),
+    "an event removed": ("DELETE FROM migrate_event WHERE kind = 'begin'", "was removed"),
+    "an undo payload": ("UPDATE migrate_undo SET payload = x'00' WHERE range_no = 1", "undo chunk"),
+    "the tokens of an undo chunk": ("UPDATE migrate_undo SET high_unit = low_unit WHERE range_no = 1", "undo chunk"),
+    "the filter of an undo chunk": (
+        "UPDATE migrate_undo SET key_filter = zeroblob(8) WHERE range_no = 1",
+        "undo chunk",
+    ),
+    "the target of an undo chunk": ("UPDATE migrate_undo SET target = 'other' WHERE range_no = 1", "undo chunk"),
+    "a digest of an undo chunk": ("UPDATE migrate_undo SET sha256 = 'ff' WHERE range_no = 1", "undo"),
+    "an undo chunk removed": ("DELETE FROM migrate_undo WHERE range_no = 1", "undo of batch"),
+    "an undo chunk of nobody": ("UPDATE migrate_undo SET range_no = 77 WHERE range_no = 1", "undo of batch"),
+    "the list of a seal": ("UPDATE migrate_seal SET entries = '[]' WHERE seal_no = 2", "does not fit its content"),
+    "a broken list": ("UPDATE migrate_seal SET entries = 'no JSON' WHERE seal_no = 2", "does not fit its content"),
+    "a broken entry": ("UPDATE migrate_applied SET undo = 'no JSON' WHERE range_no = 1", "was changed"),
+    "the hash of a seal": (
+        "UPDATE migrate_seal SET hash = (SELECT hash FROM migrate_seal WHERE seal_no = 1) WHERE seal_no = 2",
+        "does not",
+    ),
+    "a seal in the middle": ("DELETE FROM migrate_seal WHERE seal_no = 2", "seal 2 is missing"),
+    "the first seal": ("DELETE FROM migrate_seal WHERE seal_no = 1", "seal 1 is missing"),
+    "the run itself": ("DELETE FROM migrate_run", "was removed"),
+}
+
+
+@pytest.mark.parametrize(("statement", "finding"), TAMPERING.values(), ids=TAMPERING.keys())
+def test_tampering_is_found(sealed: Sealed, statement: str, finding: str) -> None:
+    """Each change of what was sealed, and each removal but that of the newest seals, is a finding that says what."""
+    sealed.database.run(statement)
+    assert any(finding in each.what for each in sealed.verdict().findings)
+
+
+def test_a_pruned_payload_is_no_finding(sealed: Sealed) -> None:
+    """After sign-off payloads may go: the chain still holds without them."""
+    sealed.database.run("UPDATE migrate_undo SET payload = NULL")
+    assert sealed.verdict().findings == ()
