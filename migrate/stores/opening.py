@@ -51,9 +51,9 @@ def open_target(url: str, ledger_schema: str | None = None) -> TargetStore:
     return cast("TargetStore", _serving(url).open_target(url, ledger_schema))
 
 
-def _serving(url: str) -> Any:  # noqa: ANN401 - a module
+def _serving(url: str) -> Any:
     return _module(_MODULES.get(dialect_of(parse_url(url)), _ANY_DIALECT))
 
 
-def _module(name: str) -> Any:  # noqa: ANN401 - a module
+def _module(name: str) -> Any:
     return importlib.import_module(name)

@@ -53,7 +53,7 @@ def _with_zone(tag: str, value: KeyValue) -> str:
     return "z" if isinstance(value, datetime) and value.tzinfo is not None else tag
 
 
-def _value(item: Any) -> KeyValue:  # noqa: ANN401 - parsed JSON
+def _value(item: Any) -> KeyValue:
     if item is None:
         return None
     tag, text = item
