@@ -49,8 +49,8 @@ class _Column:
     collation: str | None
 
 
-def ddl(dialect: str) -> str:
-    """The statements that create all invoice tables and indexes on `dialect`, each ended by a semicolon.
+def ddl(dialect: str, only: str | None = None) -> str:
+    """The statements that create the invoice tables and indexes on `dialect`, each ended by a semicolon; of one table with `only`.
 
     Raises:
         InputError: the dialect is none of `DIALECTS`.
@@ -58,7 +58,7 @@ def ddl(dialect: str) -> str:
     _require_supported(dialect)
     made = sa.make_url(_URLS.get(dialect, "sqlite://")).get_dialect()()
     statements: list[sa.schema.ExecutableDDLElement] = []
-    for table in METADATA.sorted_tables:
+    for table in METADATA.sorted_tables if only is None else [METADATA.tables[only]]:
         statements.append(CreateTable(table))
         statements += [CreateIndex(index) for index in _indexes(table)]
     return "\n".join(_tidy(str(statement.compile(dialect=made))) for statement in statements)
