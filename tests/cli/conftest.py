@@ -87,7 +87,7 @@ INSERT INTO bill VALUES
 """
 
 NEW = (
-    "CREATE TABLE paid (no bigint PRIMARY KEY, payer varchar(40) NOT NULL, amount DECIMAL_TEXT(18,2), paid_on date);\n"
+    "CREATE TABLE paid (no bigint NOT NULL PRIMARY KEY, payer varchar(40) NOT NULL, amount DECIMAL_TEXT(18,2), paid_on date);\n"
 )
 
 
