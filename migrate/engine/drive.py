@@ -20,7 +20,7 @@ from migrate.engine.worker import Workshop
 from migrate.errors import EnvironmentFault, Fenced, Interrupted, MigrateError, Paused
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
-from migrate.ledger.lease import release
+from migrate.ledger.lease import HeldLedger, release
 from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import State, keep_lookups, read_entries, set_state, total
 from migrate.ledger.steering import set_pause
@@ -40,7 +40,7 @@ class Drive:
         listen: Listener,
     ) -> None:
         self.plan = plan
-        self.ledger = ledger
+        self.ledger: Ledger = HeldLedger(ledger, started.lease)
         self.source = source
         self.started = started
         self.stop = stop

@@ -8,7 +8,7 @@ from migrate.engine.events import Listener, Notice
 from migrate.engine.plan import Plan
 from migrate.errors import InputError, Paused, StateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.lease import Lease, acquire, held_by_another, read_lease
+from migrate.ledger.lease import HeldLedger, Lease, acquire, held_by_another, read_lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import (
     Pass,
@@ -50,6 +50,7 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
     existing = _to_resume(ledger, plan)
     run_id = existing.run if existing is not None else new_run_id(now_ms(ledger))
     lease = _take_lease(ledger, plan, run_id, listen)
+    ledger = HeldLedger(ledger, lease)
     run = read_run(ledger, run_id)
     if run is None:
         run = create_run(ledger, _new_run(plan, lease, source_now), plan.program.definition())
@@ -64,14 +65,15 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
 def take_up(ledger: Ledger, plan: Plan, run: Run, listen: Listener) -> Lease:
     """Take the lease of a run that is there, whatever its state; raises StateError when another process holds it."""
     lease = _take_lease(ledger, plan, run.run, listen)
-    _resume(ledger, plan, run, lease)
+    _resume(HeldLedger(ledger, lease), plan, run, lease)
     return lease
 
 
 def _take_lease(ledger: Ledger, plan: Plan, run_id: str, listen: Listener) -> Lease:
     lease, before = acquire(ledger, plan.name, run_id)
     if before is not None and before.holder is not None:
-        add_event(ledger, plan.name, run_id, "takeover", {"from": str(before.holder), "epoch": lease.epoch})
+        detail = {"from": str(before.holder), "epoch": lease.epoch}
+        add_event(HeldLedger(ledger, lease), plan.name, run_id, "takeover", detail)
         listen(Notice(plan.name, "warning", f"took over the run from {before.holder}, which is gone"))
     return lease
 

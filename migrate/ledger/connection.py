@@ -35,9 +35,10 @@ class Ledger:
                 self.tables.metadata.create_all(self.store.engine())
 
     def exists(self) -> bool:
-        """True when this database has a ledger."""
+        """True when this database has a ledger: not while its first run still makes the tables, or was killed at that."""
+        last_made = self.tables.seal.name
         with self._faults("look for the ledger tables"):
-            return sa.inspect(self.store.engine()).has_table("migrate_run", schema=self.tables.metadata.schema)
+            return sa.inspect(self.store.engine()).has_table(last_made, schema=self.tables.metadata.schema)
 
     def require(self) -> None:
         """Raise StateError unless this database has a ledger."""
@@ -58,6 +59,17 @@ class Ledger:
         """A connection whose work is committed at the end of the block, or rolled back by an error."""
         with self._faults("write the ledger"), self.store.engine().begin() as connection:
             yield connection
+
+    def insert_if_new(self, insert: sa.Insert) -> bool:
+        """Run and commit one INSERT; False, with nothing written, when its key is there already."""
+        try:
+            with self.writing() as connection:
+                connection.execute(insert)
+        except EnvironmentFault as fault:
+            if isinstance(fault.__cause__, sa.exc.IntegrityError):
+                return False
+            raise
+        return True
 
     @contextmanager
     def _faults(self, what: str) -> Iterator[None]:

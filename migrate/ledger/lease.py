@@ -7,6 +7,8 @@ waiting update for ever (PostgreSQL lets share locks pass a waiting writer).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -116,9 +118,8 @@ def renew(ledger: Ledger, lease: Lease) -> Steering:
 def release(ledger: Ledger, lease: Lease) -> None:
     """Give the lease back; without effect when somebody else has it."""
     table = ledger.tables.lease
-    mine = (table.c.mapping == lease.mapping) & (table.c.wanted_epoch == lease.epoch) & (table.c.holder == lease.holder)
     with ledger.writing() as connection:
-        connection.execute(sa.update(table).where(mine).values(holder=None, expires_ms=0))
+        connection.execute(sa.update(table).where(_is_mine(ledger, lease)).values(holder=None, expires_ms=0))
 
 
 def pass_fence(ledger: Ledger, session: TargetSession, lease: Lease) -> Steering:
@@ -140,6 +141,33 @@ def pass_fence(ledger: Ledger, session: TargetSession, lease: Lease) -> Steering
     if ledger.store.dialect == "sqlite":
         session.execute(_renewal(ledger, lease))
     return Steering(found[0][1], found[0][2])
+
+
+class HeldLedger(Ledger):
+    """The ledger in the hands of who holds the lease: all that is written through it is fenced like a batch.
+
+    A process that was thought dead and wakes up can therefore not mark a run complete, cut a range or log an event any more.
+    """
+
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
+        super().__init__(ledger.store, ledger.tables.metadata.schema)
+        self._lease = lease
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """As `Ledger.writing`, but Fenced unless the lease is still held; it cannot be taken over before the block is committed."""
+        with super().writing() as connection:
+            if not self._hold(connection):
+                raise fenced(self._lease)
+            yield connection
+
+    def _hold(self, connection: sa.Connection) -> bool:
+        mine = _is_mine(self, self._lease)
+        if self.store.dialect == "sqlite":
+            # Only what writes takes the lock.
+            return connection.execute(_renewal(self, self._lease)).rowcount == 1
+        query = sa.select(self.tables.lease.c.epoch).where(mine).with_for_update(read=True)
+        return connection.execute(query).one_or_none() is not None
 
 
 def register_worker(ledger: Ledger, lease: Lease, worker: str, backend: Backend) -> None:
@@ -168,19 +196,17 @@ def fenced(lease: Lease) -> Fenced:
 
 
 def _renewal(ledger: Ledger, lease: Lease) -> sa.Update:
+    return sa.update(ledger.tables.lease).where(_is_mine(ledger, lease)).values(expires_ms=ledger.clock + LEASE_MS)
+
+
+def _is_mine(ledger: Ledger, lease: Lease) -> sa.ColumnElement[bool]:
     table = ledger.tables.lease
-    mine = (table.c.mapping == lease.mapping) & (table.c.wanted_epoch == lease.epoch) & (table.c.holder == lease.holder)
-    return sa.update(table).where(mine).values(expires_ms=ledger.clock + LEASE_MS)
+    return (table.c.mapping == lease.mapping) & (table.c.wanted_epoch == lease.epoch) & (table.c.holder == lease.holder)
 
 
 def _insert(ledger: Ledger, mapping: str, run: str, holder: str) -> bool:
     values = {"mapping": mapping, "run": run, "epoch": 1, "wanted_epoch": 1, "holder": holder}
-    try:
-        with ledger.store.engine().begin() as connection:
-            connection.execute(sa.insert(ledger.tables.lease).values(**values, expires_ms=ledger.clock + LEASE_MS))
-    except sa.exc.IntegrityError:
-        return False
-    return True
+    return ledger.insert_if_new(sa.insert(ledger.tables.lease).values(**values, expires_ms=ledger.clock + LEASE_MS))
 
 
 def _want(ledger: Ledger, mapping: str, run: str, before: Holding, holder: str) -> bool:

@@ -62,26 +62,22 @@ def read_events(ledger: Ledger, run: str) -> list[dict[str, Any]]:
 def seal(ledger: Ledger, run: str) -> int:
     """Seal what is committed of a run and not sealed yet; how many entries that were."""
     for _ in range(_ATTEMPTS):
+        # The place in the chain is looked up first: whoever seals the same entries meanwhile takes it.
+        number, previous = _last(ledger)
         entries = _unsealed(ledger, run)
         if not entries:
             return 0
-        number, previous = _last(ledger)
         listed = _canonical(entries)
-        try:
-            with ledger.store.engine().begin() as connection:
-                connection.execute(
-                    sa.insert(ledger.tables.seal).values(
-                        seal_no=number + 1,
-                        run=run,
-                        entries=listed,
-                        previous=previous,
-                        hash=_chained(previous, number + 1, run, listed),
-                        sealed_ms=ledger.clock,
-                    )
-                )
-        except sa.exc.IntegrityError:
-            continue
-        return len(entries)
+        sealed = sa.insert(ledger.tables.seal).values(
+            seal_no=number + 1,
+            run=run,
+            entries=listed,
+            previous=previous,
+            hash=_chained(previous, number + 1, run, listed),
+            sealed_ms=ledger.clock,
+        )
+        if ledger.insert_if_new(sealed):
+            return len(entries)
     return 0
 
 

@@ -52,8 +52,10 @@ class MariaTarget:
         return None if described is None else described[1]
 
     def session(self) -> MariaSession:
-        """Open a connection."""
-        return MariaSession(connect(self.engine()), redacted(self._url))
+        """Open a connection, which ends with the session: its locks and temporary tables must not outlive it."""
+        connection = connect(self.engine())
+        connection.detach()
+        return MariaSession(connection, redacted(self._url))
 
     def engine(self) -> sa.Engine:
         """The engine that the store owns."""

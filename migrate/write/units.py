@@ -135,14 +135,15 @@ class UnitWriter:
         columns["unit_rows"] = units.table[UNIT_ROWS].take(pa.array(places))
         columns |= {f"key_{name}": rows[name] for name in target.key}
         columns["op"] = pa.array(ops, pa.int8())
-        left = self._left_digests(session, target, written, at)
-        columns["digest"] = pc.if_else(pa.array(ops != Op.KEPT), left, pa.scalar(None, _DIGEST))
+        columns["digest"] = self._left_digests(session, target, written, at)
         if written.before is not None:
             order = np.full(written.rows.num_rows, -1, dtype=np.int64)
             order[written.before_at] = np.arange(len(written.before_at))
             images = pa.array(order[at], mask=order[at] < 0)
             columns |= {f"before_{name}": written.before[name].take(images) for name in target.shape.names}
         if (ops == Op.KEPT).any():
+            # A kept row is not this run's: what it holds is nobody's concern when the run is taken back.
+            columns["digest"] = pc.if_else(pa.array(ops != Op.KEPT), columns["digest"], pa.scalar(None, _DIGEST))
             kept = pa.array(np.arange(len(at)), mask=ops != Op.KEPT)
             columns |= {f"mapped_{name}": rows[name].take(kept) for name in target.fields}
         return list(encode_undo(undo_subject(target, units.unit_columns), pa.table(columns)))

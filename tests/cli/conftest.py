@@ -86,9 +86,7 @@ INSERT INTO bill VALUES
   (6, '深圳样品公司', '12O.00', '20250501', NULL);
 """
 
-NEW = (
-    "CREATE TABLE paid (no bigint NOT NULL PRIMARY KEY, payer varchar(40) NOT NULL, amount DECIMAL_TEXT(18,2), paid_on date);\n"
-)
+NEW = "CREATE TABLE paid (no bigint NOT NULL PRIMARY KEY, payer varchar(40) NOT NULL, amount DECIMAL_TEXT(18,2), paid_on date);\n"
 
 
 @pytest.fixture
