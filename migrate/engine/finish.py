@@ -16,7 +16,7 @@ from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
 from migrate.stores.port import ANOMALY
 from migrate.values import Key
-from migrate.write.settle import Patience, PendingId, Settled, Settler, next_pending
+from migrate.write.settle import PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 
@@ -56,23 +56,22 @@ def complete(shop: Workshop) -> None:
 
 
 def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:
-    patient = True
+    final = False
     while True:
         deferred: list[PendingId] = []
         moved = False
         while (which := next_pending(shop.ledger, shop.lease.run, shop.pass_no, deferred)) is not None:
             _obey(shop, heartbeat)
-            waiting = Patience.LOSERS if deferred else Patience.PARENTS
-            outcome = _settle_one(shop, worker, which, waiting if patient else Patience.NONE)
+            outcome = _settle_one(shop, worker, which, final=final)
             deferred += outcome.deferred
             moved = moved or outcome.moved
         if not deferred:
             return
-        # After a round in which nothing moved the parents are not coming.
-        patient = moved
+        # After a round in which nothing moved no parent is coming and no winner goes.
+        final = not moved
 
 
-def _settle_one(shop: Workshop, worker: Worker, which: PendingId, patience: Patience) -> Settled:
+def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> Settled:
     number = min(applied_ranges(shop.ledger, shop.lease.run, shop.pass_no), default=0)
     batch = BatchId(shop.lease.run, shop.pass_no, min(number, 0) - 1)
     settler = Settler(
@@ -89,7 +88,7 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, patience: Pati
             transaction = BatchTransaction(shop.ledger, worker.session, shop.lease, batch, shop.tables)
             try:
                 transaction.begin("settle")
-                outcome = settler.settle(transaction, worker.session, which, patience)
+                outcome = settler.settle(transaction, worker.session, which, final=final)
                 transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
             except AlreadyApplied:
                 # The answer to an earlier COMMIT was lost; which units were deferred is seen again in the next round.

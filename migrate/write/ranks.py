@@ -41,11 +41,6 @@ class Ranks:
         self._claims = claims
         self._versioned = [target for target in targets if target.version_field is not None]
 
-    @property
-    def by_version(self) -> bool:
-        """Does any target go by version?"""
-        return bool(self._versioned)
-
     def of_waiting(self, unit: Unit, rows: Mapping[str, pa.Table]) -> Rank:
         """The rank of a unit with these rows."""
         versions = tuple(_greatest(rows[each.name][_field(each)].to_pylist()) for each in self._versioned)

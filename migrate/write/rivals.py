@@ -41,7 +41,7 @@ class Rivals:
         self._session = session
         self._targets = tuple(targets)
         self._claims = claims
-        self.ranks = Ranks(session, targets, claims)
+        self._ranks = Ranks(session, targets, claims)
 
     def of(self, unit: Unit, rows: Mapping[str, pa.Table]) -> Iterator[Rival]:
         """All rivals of a unit with these rows per target; not those whose rows it would leave as they are and count as kept."""
@@ -55,7 +55,7 @@ class Rivals:
             for unique in target.unique_fields[1:]:
                 meetings += self._of_values(target, unique, writing)
             for meeting in meetings:
-                loses = self.ranks.of_waiting(unit, rows) < self.ranks.of_holders(meeting.holding)
+                loses = self._ranks.of_waiting(unit, rows) < self._ranks.of_holders(meeting.holding)
                 yield Rival(meeting.holding, loses, _reason(meeting))
 
     def _of_key(self, target: WriteTarget, own: pa.Table) -> tuple[list[_Meeting], set[int]]:

@@ -4,14 +4,13 @@ Pending units are taken in source order. A unit whose key an earlier unit holds 
 and writes itself, and they wait again at their own places. "Earlier" is a total order: by version under `newer`, then by source order. A unit
 can only be displaced by an earlier one, so this ends, in the state that writing unit after unit in that order would have given.
 
-A unit whose parent is missing waits for another round, and so does one that lost while an earlier one waits: that one may yet displace the
-winner. When a whole round moves nothing, the parents are not coming, and what is left is rejected.
+A unit whose parent is missing waits for another round. So does one that lost, where the winner may still go: because the row that it points
+at is displaced, or an earlier unit gets its parent, or a greater version comes. When a whole round moves nothing, what is left is rejected.
 """
 
 from __future__ import annotations
 
 import copy
-import enum
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -68,18 +67,6 @@ def next_pending(ledger: Ledger, run: str, pass_no: int, skip: Sequence[PendingI
     return next((tuple(row) for row in rows if tuple(row) not in skipped), None)
 
 
-class Patience(enum.Enum):
-    """Which units that cannot be written may wait for another round.
-
-    PARENTS: those whose parent is missing, and under `newer` those that lost to an equal version. LOSERS: also all others that lost, since
-    earlier ones wait. NONE: nobody; the last round moved nothing.
-    """
-
-    PARENTS = "parents"
-    LOSERS = "losers"
-    NONE = "none"
-
-
 class Settler:
     """Settles pending units, one ledger row per transaction. The caller begins and finishes the transaction."""
 
@@ -100,11 +87,11 @@ class Settler:
         self._raw_of = raw_of
 
     def settle(
-        self, transaction: BatchTransaction, session: TargetSession, which: PendingId, patience: Patience
+        self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool
     ) -> Settled:
-        """Settle the pending units of one ledger row."""
+        """Settle the pending units of one ledger row; `final`, after a round that moved nothing, rejects what cannot be written."""
         units, _ = decode_pending(self._take(session, which), self._unit_columns)
-        one = _One(self, transaction, session, units, patience)
+        one = _One(self, transaction, session, units, final=final)
         one.run()
         return Settled(one.moved, one.keep_deferred())
 
@@ -130,17 +117,21 @@ class _One:
         transaction: BatchTransaction,
         session: TargetSession,
         units: Units,
-        patience: Patience,
+        *,
+        final: bool,
     ) -> None:
         self._targets = settler._targets  # noqa: SLF001 - the other half of Settler
         self._transaction = transaction
         self._session = session
         self._units = units
-        self._patience = patience
+        self._final = final
         self._raw_of = settler._raw_of  # noqa: SLF001
         self._claims = Claims(settler._ledger, settler._run)  # noqa: SLF001
         self._writer = UnitWriter(self._targets, settler._parents, self._claims)  # noqa: SLF001
         self._types = {name: units.table.schema.field(name).type for name in units.unit_columns}
+        linked = {key.parent for target in self._targets for key in target.shape.foreign_keys}
+        versioned = any(target.version_field is not None for target in self._targets)
+        self._winners_may_go = versioned or any(target.name in linked for target in self._targets)
         self._rivals = Rivals(session, self._targets, self._claims)
         self._displacer = Displacer(session, self._targets, self._claims, self._types)
         self._queue: list[_Waiting] = []
@@ -177,15 +168,14 @@ class _One:
             self.moved = True
         elif waiting.why.rule != "PARENT":
             heapq.heappush(self._queue, waiting)
-        elif self._patience is Patience.NONE:
+        elif self._final:
             self._reject(waiting, waiting.why.reason)
         else:
             self.deferred.append(waiting)
 
     def _lose(self, waiting: _Waiting, reason: str) -> None:
-        """Another unit comes first: final, unless that one may be displaced yet, by a unit that waits or by a greater version."""
-        waits = self._patience is Patience.LOSERS or bool(self.deferred) or self._rivals.ranks.by_version
-        if self._patience is not Patience.NONE and waits:
+        """Another unit comes first."""
+        if not self._final and self._winners_may_go:
             waiting.why = replace(waiting.why, reason=reason)
             self.deferred.append(waiting)
         else:

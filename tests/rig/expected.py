@@ -68,8 +68,7 @@ def _apply(case: Case, found: Expected, held: dict[tuple[str, int], bool], unit:
             outside = {"extra": 7, "free": None} if table == "head" else {}
             rows[key] = {**rows.get(key, outside), **row}
         if what != "kept":
-            was_there = what == "identical" and (table, key) not in held
-            held[table, key] = held.get((table, key), False) or not was_there
+            held[table, key] = held.get((table, key), False) or what in {"written", "updated"}
         found.count(table, str(what))
     return True
 
