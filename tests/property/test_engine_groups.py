@@ -14,6 +14,8 @@ from tests.rig.database import Database
 from tests.rig.places import folder, share_of_examples, shuffled, sqlite_pair
 from tests.rig.undo import Row
 
+pytestmark = pytest.mark.campaign
+
 MAPPING = """
 mapping: groups
 source: {table: flat, key: [id]}

@@ -18,6 +18,8 @@ from tests.rig.places import folder, share_of_examples, shuffled, sqlite_pair
 from tests.rig.schedule import in_small_chunks
 from tests.rig.undo import Row
 
+pytestmark = pytest.mark.campaign
+
 AMOUNTS: dict[str | None, Decimal | None] = {
     None: None,
     "1.5": Decimal("1.50"),
@@ -187,7 +189,7 @@ def assert_arrives(table: Table, source: Database, place: Any, seed: int) -> Non
 
 
 @given(tables("sqlite"), st.integers(0, 2**32))
-@settings(max_examples=share_of_examples(1.0))
+@settings(max_examples=share_of_examples(0.6))
 def test_any_table_of_sqlite_arrives(table: Table, seed: int) -> None:
     """Keys of any type, NULL or doubled, under any collation, or none at all; batches of a few rows, in any order, chunks of a few bytes."""
     with folder() as place:

@@ -99,20 +99,32 @@ def cases(draw: st.DrawFn, batch_rows: int = 4) -> Case:
             {"l": line, "k": draw(st.sampled_from(keys)), "c": draw(st.sampled_from("ab"))}
             for line in draw(st.lists(number, unique=True, max_size=2))
         ]
-    units: list[Row] = []
-    for number_of_unit in range(draw(st.integers(1, 9))):
-        key = draw(number)
-        # Parents lie below their children, so that no cycle arises; 9 is nobody.
-        up = draw(st.sampled_from([None, 9, *range(1, key + 1)])) if linked else None
-        units.append(
-            {
-                "id": number_of_unit,
-                "k": key,
-                "u": draw(st.none() | number),
-                "v": draw(st.none() | number),
-                "c": draw(st.sampled_from("ab")),
-                "up": up,
-                "l": draw(number),
-            }
-        )
+    units = [_unit(draw, each, linked=linked) for each in range(draw(st.integers(1, 9)))]
+    if linked and (unique or child):
+        units = [_uncontended(unit) for unit in units]
     return Case(mode, unique, linked, child, heads, lines, units, draw(st.integers(1, batch_rows)))
+
+
+def _unit(draw: st.DrawFn, number: int, *, linked: bool) -> Row:
+    key = draw(st.integers(1, 4))
+    return {
+        "id": number,
+        "k": key,
+        "u": draw(st.none() | st.integers(1, 4)),
+        "v": draw(st.none() | st.integers(1, 4)),
+        "c": draw(st.sampled_from("ab")),
+        # Parents lie below their children, so that no cycle arises; 9 is nobody.
+        "up": draw(st.sampled_from([None, 9, *range(1, key + 1)])) if linked else None,
+        "l": draw(st.integers(1, 4)),
+    }
+
+
+def _uncontended(unit: Row) -> Row:
+    """A unit that points at another one gets keys that nobody else wants.
+
+    A unit that needs the row of one unit, while a second row of that one needs a key of the first, can end in two ways, each of which is
+    consistent: see docs/limits.md.
+    """
+    if unit["up"] in {None, unit["k"]}:
+        return unit
+    return {**unit, "k": 10 + unit["id"], "u": None, "l": 10 + unit["id"]}
