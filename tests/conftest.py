@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.databases import KINDS, MariaDbServer, PostgresServer, Server, UnavailableError, server_of_kind
 
@@ -21,12 +21,15 @@ NOT_TESTED = "not tested: "
 settings.register_profile(
     "default",
     derandomize=True,
+    phases=[phase for phase in Phase if phase is not Phase.shrink],
     deadline=None,
     max_examples=50,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("torture", settings.get_profile("default"), derandomize=False, max_examples=1000)
+settings.register_profile(
+    "torture", settings.get_profile("default"), derandomize=False, phases=list(Phase), max_examples=1000
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
