@@ -31,7 +31,8 @@ _VIOLATIONS: Final[dict[int, ViolationKind]] = {
 }  # fmt: skip
 # 1020: the row changed since it was read; 1205 rolls back one statement only, so the caller rolls back everything.
 _TRANSIENT: Final = frozenset({1020, 1317, 1969, 3024, 1158, 1159, 1160, 1161, 1205, 1213, 1412, 1614, 3058, 3572})
-_LOST: Final = frozenset({1053, 1077, 1079, 1080, 1152, 1184, 1927, 2006, 2013, 2055, 3169, 4031})
+# 2002 and 2003: the server is not there (now); a worker that comes back to a server that restarts tries again.
+_LOST: Final = frozenset({1053, 1077, 1079, 1080, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 3169, 4031})
 _INPUT: Final = frozenset({1046, 1049, 1064, 1051, 1054, 1109, 1146, 1305})
 _CONSTRAINT: Final = (
     re.compile(r"for key '(?:[^'.]*\.)?([^']+)'"),

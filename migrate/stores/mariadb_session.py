@@ -61,6 +61,8 @@ class MariaSession:
 
     def rollback(self) -> None:
         """Roll back the whole transaction; never raises for one that is already gone."""
+        if self._sql.closed:
+            return
         try:
             self._raw.rollback()
             self._sql.rollback()

@@ -20,7 +20,7 @@ from migrate.stores.mariadb_errors import local_infile_refused, mariadb_faults, 
     [
         (1205, TransientFault), (1213, TransientFault), (1020, TransientFault), (1317, TransientFault), (2006, ConnectionLost),
         (2013, ConnectionLost), (1053, ConnectionLost), (1927, ConnectionLost), (4031, ConnectionLost), (1045, EnvironmentFault),
-        (2003, EnvironmentFault), (1040, EnvironmentFault), (1114, EnvironmentFault), (1021, EnvironmentFault), (1064, InputError),
+        (2002, ConnectionLost), (2003, ConnectionLost), (1040, EnvironmentFault), (1114, EnvironmentFault), (1021, EnvironmentFault), (1064, InputError),
         (1146, InputError), (1049, InputError), (65535, EnvironmentFault),
     ],
 )  # fmt: skip
