@@ -94,15 +94,19 @@ def driving(drive: Drive) -> Iterator[None]:
         raise
     finally:
         drive.heartbeat.stop()
-        _sign_off(drive, state, reason)
+        fenced = _sign_off(drive, state, reason)
         seconds = time.monotonic() - began
-        drive.listen(RunEnded(plan.name, drive.run, state or "fenced", drive.counts(), seconds, reason))
+        ended = "fenced" if state is None or fenced else state
+        drive.listen(RunEnded(plan.name, drive.run, ended, drive.counts(), seconds, reason))
+        if fenced is not None:
+            # Whatever went wrong here, somebody else drives the run: that is what counts.
+            raise fenced
 
 
-def _sign_off(drive: Drive, state: State | None, reason: str | None) -> None:
-    """Leave word in the ledger; where it cannot be reached, the expiring lease says enough."""
+def _sign_off(drive: Drive, state: State | None, reason: str | None) -> Fenced | None:
+    """Leave word in the ledger; where it cannot be reached, the expiring lease says enough. Fenced when somebody took the run over."""
     if state is None:
-        return
+        return None
     run = drive.started.run
     try:
         if state != "complete":
@@ -110,10 +114,13 @@ def _sign_off(drive: Drive, state: State | None, reason: str | None) -> None:
             seal(drive.ledger, run.run)
             set_state(drive.ledger, run.run, state, reason)
         release(drive.ledger, drive.started.lease)
+    except Fenced as fenced:
+        return None if state == "complete" else fenced
     except MigrateError as fault:
         drive.listen(
             Notice(run.mapping, "warning", f"could not record that the run stopped ({state}): {fault.message}")
         )
+    return None
 
 
 def workshop(drive: Drive) -> Workshop:
@@ -130,6 +137,7 @@ def workshop(drive: Drive) -> Workshop:
         gate=gate,
         stop=drive.stop,
         listen=drive.listen,
+        hear=drive.heartbeat.hear,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from migrate.errors import Fenced, StateError
+from migrate.errors import EnvironmentFault, Fenced, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.process import Process, this_process
 from migrate.stores.port import Backend, TargetSession
@@ -156,10 +156,23 @@ class HeldLedger(Ledger):
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """As `Ledger.writing`, but Fenced unless the lease is still held; it cannot be taken over before the block is committed."""
-        with super().writing() as connection:
-            if not self._hold(connection):
-                raise fenced(self._lease)
-            yield connection
+        try:
+            with super().writing() as connection:
+                if not self._hold(connection):
+                    raise fenced(self._lease)
+                yield connection
+        except EnvironmentFault as fault:
+            # A process that stood still was cut off by the server, and learns from that only that something is wrong.
+            if self._is_lost():
+                raise fenced(self._lease) from fault
+            raise
+
+    def _is_lost(self) -> bool:
+        try:
+            holding = read_lease(self, self._lease.mapping)
+        except EnvironmentFault:
+            return False
+        return holding is not None and holding.wanted_epoch != self._lease.epoch
 
     def _hold(self, connection: sa.Connection) -> bool:
         mine = _is_mine(self, self._lease)

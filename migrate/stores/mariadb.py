@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from migrate.errors import InputError
 from migrate.stores import mariadb_wire as wire
-from migrate.stores.mariadb_connection import connect, driver_connection, writing_engine
+from migrate.stores.mariadb_connection import connect, connect_for_batches, driver_connection, writing_engine
 from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_session import MariaSession
 from migrate.stores.mariadb_shape import describe_table, literal, quoted, quoted_table
@@ -52,10 +52,8 @@ class MariaTarget:
         return None if described is None else described[1]
 
     def session(self) -> MariaSession:
-        """Open a connection, which ends with the session: its locks and temporary tables must not outlive it."""
-        connection = connect(self.engine())
-        connection.detach()
-        return MariaSession(connection, redacted(self._url))
+        """Open a connection, which ends with the session."""
+        return MariaSession(connect_for_batches(self.engine()), redacted(self._url))
 
     def engine(self) -> sa.Engine:
         """The engine that the store owns."""
