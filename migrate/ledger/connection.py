@@ -26,13 +26,20 @@ class Ledger:
         self.clock = clock_ms(store.dialect)
 
     def create(self) -> None:
-        """Create the tables that are missing; safe when several processes do it at once."""
+        """Create the tables and indexes that are missing; safe when several processes do it at once, and when one was killed at it."""
         with self._faults("create the ledger tables"):
-            try:
-                self.tables.metadata.create_all(self.store.engine())
-            except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError):
-                # Somebody else created a table between our look and our CREATE: look again, and let a real error show itself.
-                self.tables.metadata.create_all(self.store.engine())
+            for table in self.tables.metadata.sorted_tables:
+                self._create_if_missing(table)
+                for index in table.indexes:
+                    # MariaDB commits each by itself, so that a table can be there without its index.
+                    self._create_if_missing(index)
+
+    def _create_if_missing(self, what: sa.Table | sa.Index) -> None:
+        try:
+            what.create(self.store.engine(), checkfirst=True)
+        except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError):
+            # Somebody else created it between our look and our CREATE: look again, and let a real error show itself.
+            what.create(self.store.engine(), checkfirst=True)
 
     def exists(self) -> bool:
         """True when this database has a ledger: not while its first run still makes the tables, or was killed at that."""
