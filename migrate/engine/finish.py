@@ -87,7 +87,7 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool
         with shop.gate:
             transaction = BatchTransaction(shop.ledger, worker.session, shop.lease, batch, shop.tables)
             try:
-                transaction.begin("settle")
+                shop.hear(transaction.begin("settle"))
                 outcome = settler.settle(transaction, worker.session, which, final=final)
                 transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
             except AlreadyApplied:

@@ -71,6 +71,8 @@ class BatchLoop:
                     worker.close()
 
     def _do(self, job: Job) -> _Done:
+        # What lay ready when the run was told to stop is not begun any more.
+        self._obey()
         worker = self._workers.get()
         began = time.monotonic()
         try:

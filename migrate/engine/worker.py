@@ -26,7 +26,7 @@ from migrate.engine.stop import StopToken
 from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
-from migrate.ledger.lease import Lease, register_worker
+from migrate.ledger.lease import Lease, Steering, register_worker
 from migrate.ledger.runs import entry_from_row
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.port import SourceReader, TargetSession
@@ -48,7 +48,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 20.0
 class Workshop:
     """What all workers of a pass share.
 
-    `open_reader` gives a reader in the pass's snapshot, `gate` is entered while a transaction is open (one at a time on SQLite).
+    `open_reader` gives a reader in the pass's snapshot, `gate` is entered while a transaction is open (one at a time on SQLite),
+    `hear` is told what each batch saw of the lease as it began.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class Workshop:
     gate: AbstractContextManager[object]
     stop: StopToken
     listen: Listener
+    hear: Callable[[Steering], None]
 
 
 class Worker:
@@ -147,7 +149,7 @@ class Worker:
         with self._shop.gate:
             transaction = BatchTransaction(self._shop.ledger, self.session, self._shop.lease, batch, self._shop.tables)
             try:
-                transaction.begin(self._name)
+                self._shop.hear(transaction.begin(self._name))
                 offset = 0
                 for chunk, mapped in prepared:
                     self._write(transaction, job, chunk, mapped, offset)
