@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BATCH_ROWS = 25_000
-"""Source rows per batch unless told otherwise: large enough that a commit costs nothing, small enough to repeat after a kill."""
+BATCH_ROWS = 16_000
+"""Source rows per batch unless told otherwise: large enough that a commit costs little, small enough for memory and to repeat after a kill."""
 
 CHUNK_BYTES = 32 * 2**20
 """Arrow bytes that one worker reads, transforms and writes at a time."""

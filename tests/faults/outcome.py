@@ -14,7 +14,8 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import read_lease
 from migrate.ledger.runs import current_run, read_entries
 from migrate.stores.opening import open_target
-from tests.faults.scenario import TARGETS, Scenario, connected
+from tests.faults.runner import Job, finished
+from tests.faults.scenario import TARGETS, Scenario, connected, reset
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,22 @@ def outcome(scenario: Scenario) -> Outcome:
         }
     runs = [_counts(scenario, place) for place in range(len(scenario.mappings))]
     return Outcome(rows, runs, _named(rejects, mapping_of), _named(findings, mapping_of))
+
+
+_UNDISTURBED: dict[tuple[str, ...], Outcome] = {}
+
+
+def undisturbed(scenario: Scenario) -> Outcome:
+    """What an undisturbed run leaves, whose target is put back as it was. Made once for each pair of databases and set of mappings."""
+    kinds = [sa.make_url(url).drivername for url in (scenario.source, scenario.target)]
+    case = (*kinds, *(path.read_text(encoding="utf-8") for path in scenario.mappings))
+    if case not in _UNDISTURBED:
+        ending = finished(Job(scenario))
+        assert ending.code == 0, ending.error
+        assert_sound(scenario)
+        _UNDISTURBED[case] = outcome(scenario)
+        reset(scenario.target)
+    return _UNDISTURBED[case]
 
 
 def everything(scenario: Scenario) -> dict[str, list[tuple[Any, ...]]]:

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.faults.injection import Strike
-from tests.faults.outcome import assert_sound, everything, outcome
+from tests.faults.outcome import assert_sound, everything, outcome, undisturbed
 from tests.faults.runner import Job, Running, finished, started
 from tests.faults.scenario import Scenario, connected, prepare, reset
 
@@ -70,8 +70,7 @@ def test_a_process_that_wakes_up_after_a_takeover_changes_nothing(
 ) -> None:
     """Stopped anywhere, its lease expired, the run completed by another process: awake again it writes nothing and exits 4."""
     scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
-    assert finished(Job(scenario)).code == 0
-    expected = outcome(scenario)
+    expected = undisturbed(scenario)
     # On SQLite a stopped process keeps the only write lock, so that nobody can take over: see the test below.
     strikes = OUTSIDE if database_kind == "sqlite" else (*OUTSIDE, *INSIDE)
     for strike in strikes if campaign(10) == 10 else strikes[::4]:
@@ -94,9 +93,7 @@ def test_a_process_that_wakes_up_after_a_takeover_changes_nothing(
 def test_on_sqlite_a_stopped_transaction_cannot_be_taken_over(sqlite_url: str, tmp_path: Path) -> None:
     """A stopped process that has the write lock keeps its run: others give up with exit 3, and awake again it completes."""
     scenario = prepare(f"sqlite:///{tmp_path / 'source.db'}", sqlite_url, tmp_path, ("docs",))
-    assert finished(Job(scenario)).code == 0
-    expected = outcome(scenario)
-    reset(scenario.target)
+    expected = undisturbed(scenario)
     strike = Strike("insert migrate_applied", "after", 3, "hold", "batches")
     with started(Job(scenario, workers=1, strikes=(strike,))) as sleeper:
         sleeper.until_held()
@@ -123,9 +120,7 @@ def test_of_two_processes_that_start_at_once_exactly_one_runs(
 ) -> None:
     """Both have seen that nobody holds the run; one gets the lease and completes, the other exits 4 and names the reason."""
     scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
-    assert finished(Job(scenario)).code == 0
-    expected = outcome(scenario)
-    reset(scenario.target)
+    expected = undisturbed(scenario)
     _meet(scenario, meeting)
     assert outcome(scenario) == expected
     assert_sound(scenario)
@@ -136,9 +131,7 @@ def test_of_two_processes_that_take_over_at_once_exactly_one_runs(
 ) -> None:
     """Both have seen that the holder is dead; one takes over and completes, the other exits 4."""
     scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
-    assert finished(Job(scenario)).code == 0
-    expected = outcome(scenario)
-    reset(scenario.target)
+    expected = undisturbed(scenario)
     killed = finished(Job(scenario, strikes=(Strike("commit", "after", 2, phase="batches"),)))
     assert killed.code == -signal.SIGKILL
     _meet(scenario, Strike("ledger update migrate_lease", "before", 1, "hold"))

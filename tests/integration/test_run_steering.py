@@ -11,9 +11,9 @@ from migrate.engine.options import RunOptions
 from migrate.engine.steer import ledger_show, pause, resume, throttle
 from migrate.errors import StateError
 from tests.faults.injection import Strike
-from tests.faults.outcome import Outcome, assert_sound, everything, outcome
+from tests.faults.outcome import assert_sound, everything, outcome, undisturbed
 from tests.faults.runner import Job, finished, started
-from tests.faults.scenario import Scenario, connected, prepare, reset
+from tests.faults.scenario import Scenario, connected, prepare
 
 BEFORE_THE_THIRD_BATCH = Strike("begin", "before", 3, "hold", "batches")
 IN_THE_THIRD_BATCH = Strike("insert migrate_batch", "after", 3, "hold", "batches")
@@ -25,11 +25,10 @@ def scenario(database_url: str, second_database_url: str, tmp_path: Path) -> Sce
     return prepare(second_database_url, database_url, tmp_path, ("docs",))
 
 
-def _expected(scenario: Scenario) -> Outcome:
-    assert finished(Job(scenario)).code == 0
-    expected = outcome(scenario)
-    reset(scenario.target)
-    return expected
+@pytest.fixture
+def small(sqlite_url: str, tmp_path: Path) -> Scenario:
+    """The same on SQLite alone, for what does not depend on the database."""
+    return prepare(f"sqlite:///{tmp_path / 'source.db'}", sqlite_url, tmp_path, ("docs",))
 
 
 def _options(scenario: Scenario) -> RunOptions:
@@ -49,7 +48,7 @@ def _batches(scenario: Scenario) -> list[int]:
 
 def test_a_pause_from_outside_stops_at_the_next_batch_border(scenario: Scenario) -> None:
     """The process ends with exit 5 and the reason; `run` refuses with the same until `resume`, and then completes."""
-    expected = _expected(scenario)
+    expected = undisturbed(scenario)
     [path] = scenario.mappings
     with started(Job(scenario, workers=1, strikes=(BEFORE_THE_THIRD_BATCH,))) as running:
         running.until_held()
@@ -78,10 +77,9 @@ def test_a_pause_from_outside_stops_at_the_next_batch_border(scenario: Scenario)
         ("{warnings: 0}", "1 warnings since the last resume are over the limit of 0"),
     ],
 )
-def test_a_limit_pauses_the_run_with_its_reason(sqlite_url: str, tmp_path: Path, limits: str, reason: str) -> None:
+def test_a_limit_pauses_the_run_with_its_reason(small: Scenario, limits: str, reason: str) -> None:
     """Over a limit the run pauses by itself; each `resume` lets it go on, and in the end nothing is missing."""
-    scenario = prepare(f"sqlite:///{tmp_path / 'source.db'}", sqlite_url, tmp_path, ("docs",))
-    expected = _expected(scenario)
+    scenario, expected = small, undisturbed(small)
     _edit(scenario, "mapping: docs\n", f"mapping: docs\nlimits: {limits}\n")
     paused = finished(Job(scenario, workers=1))
     assert (paused.code, reason in paused.error) == (5, True), paused.error
@@ -99,7 +97,7 @@ def test_a_limit_pauses_the_run_with_its_reason(sqlite_url: str, tmp_path: Path,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_lets_the_batch_in_hand_finish(scenario: Scenario, number: signal.Signals) -> None:
     """One SIGINT or SIGTERM: the batch in hand is committed, the process exits 130, and the same command goes on."""
-    expected = _expected(scenario)
+    expected = undisturbed(scenario)
     with started(Job(scenario, workers=1, strikes=(IN_THE_THIRD_BATCH,))) as running:
         running.until_held()
         running.send(number)
@@ -112,9 +110,10 @@ def test_a_signal_lets_the_batch_in_hand_finish(scenario: Scenario, number: sign
     assert_sound(scenario)
 
 
-def test_a_second_signal_stops_at_once(scenario: Scenario) -> None:
+def test_a_second_signal_stops_at_once(small: Scenario) -> None:
     """Twice: the process ends in the middle of its batch with exit 130, and nothing of the batch is there."""
-    expected = _expected(scenario)
+    scenario = small
+    expected = undisturbed(scenario)
     with started(Job(scenario, workers=1, strikes=(IN_THE_THIRD_BATCH,))) as running:
         running.until_held()
         running.send(signal.SIGTERM)
@@ -127,9 +126,10 @@ def test_a_second_signal_stops_at_once(scenario: Scenario) -> None:
     assert_sound(scenario)
 
 
-def test_a_throttle_holds_the_run_back_and_can_be_lifted(scenario: Scenario) -> None:
+def test_a_throttle_holds_the_run_back_and_can_be_lifted(small: Scenario) -> None:
     """The run says that it is throttled and to what; lifted, it completes."""
-    expected = _expected(scenario)
+    scenario = small
+    expected = undisturbed(scenario)
     [path] = scenario.mappings
     waiting = Strike("event Waiting", "after", 1, "hold")
     with started(Job(scenario, workers=1, strikes=(BEFORE_THE_THIRD_BATCH, waiting))) as running:
@@ -159,8 +159,9 @@ def test_a_complete_run_is_left_alone(scenario: Scenario) -> None:
     assert everything(scenario) == before
 
 
-def test_another_mapping_begins_a_new_run_over_the_rows_of_the_last(scenario: Scenario) -> None:
+def test_another_mapping_begins_a_new_run_over_the_rows_of_the_last(small: Scenario) -> None:
     """With a new fingerprint a complete run is followed by a new one, for which the earlier rows are existing rows."""
+    scenario = small
     assert finished(Job(scenario)).code == 0
     first = outcome(scenario)
     _edit(scenario, "amount < 2000", "amount < 20")
@@ -175,9 +176,10 @@ def test_another_mapping_begins_a_new_run_over_the_rows_of_the_last(scenario: Sc
     assert_sound(scenario)
 
 
-def test_an_edited_mapping_does_not_resume(scenario: Scenario) -> None:
+def test_an_edited_mapping_does_not_resume(small: Scenario) -> None:
     """Half-way through, a mapping that would map other rows is refused with exit 4; put back, the run completes."""
-    expected = _expected(scenario)
+    scenario = small
+    expected = undisturbed(scenario)
     killed = finished(Job(scenario, strikes=(Strike("commit", "after", 3, phase="batches"),)))
     assert killed.code == -signal.SIGKILL
     _edit(scenario, 'A: "01"', 'A: "03"')
@@ -191,8 +193,9 @@ def test_an_edited_mapping_does_not_resume(scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "target_table"])
-def test_an_edited_lookup(scenario: Scenario, kind: str) -> None:
+def test_an_edited_lookup(small: Scenario, kind: str) -> None:
     """A lookup file that was edited is refused with exit 4; a lookup table that changed is told and the run goes on."""
+    scenario = small
     codes = scenario.mappings[0].parent / "codes.csv"
     codes.write_text("old,new\nA,01\nB,02\n", encoding="utf-8")
     with connected(scenario.target) as connection:
