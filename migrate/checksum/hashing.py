@@ -5,14 +5,19 @@ The choice of the engine is docs/decisions/0002-digest-engine.md. Nothing here k
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-import polars_hash as plh
 import pyarrow as pa
 import pyarrow.compute as pc
+
+# Everything here runs in the calling thread. Polars' own threads would do nothing and hold 20 MB; it reads this when it is imported.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+import polars as pl
+import polars_hash as plh
 
 Mask = npt.NDArray[np.bool_]
 
