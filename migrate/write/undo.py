@@ -38,7 +38,7 @@ CHUNK_BYTES = 6 * 2**20
 """Uncompressed bytes per chunk; compressed they stay below 8 MB and MariaDB's 16 MB packets."""
 
 TOKEN_BYTES = 200
-# 32 bits and 20 probes give about 4e-7 false positives: a batch of 12,000 keys asks each of hundreds of chunks, and each hit decodes one.
+# 32 bits and 20 probes give about 4e-7 false positives: a batch of 10,000 keys asks each of hundreds of chunks, and each hit decodes one.
 _BITS_PER_KEY = 32
 _PROBES = 20
 _SEPARATOR = pa.scalar(b"\x1f", pa.binary())
