@@ -34,6 +34,10 @@ STEPS = (
 """The steps of the batch transaction that every run passes; tried in every test run, the others in turn."""
 
 
+BEATS = {"ledger select migrate_lease", "ledger update migrate_lease"}
+"""What the heartbeat does every two seconds: a run that is quicker than the recorded one may end without it."""
+
+
 @pytest.mark.timeout(900)
 def test_a_run_killed_at_any_point_ends_like_an_undisturbed_one(
     database_url: str, second_database_url: str, tmp_path: Path, campaign: Callable[[int], int]
@@ -90,7 +94,8 @@ def _kill_one_after_the_other(scenario: Scenario, strikes: list[Strike]) -> list
 def _kill_and_go_on(scenario: Scenario, strike: Strike, expected: Outcome) -> None:
     reset(scenario.target)
     killed = finished(Job(scenario, workers=1, strikes=(strike,)))
-    assert killed.code == -signal.SIGKILL, f"{strike} was not reached: {killed.error}"
+    reached = killed.code == -signal.SIGKILL
+    assert reached or (killed.code == 0 and strike.point in BEATS), f"{strike} was not reached: {killed.error}"
     _assert_same(scenario, expected, str(strike))
 
 
