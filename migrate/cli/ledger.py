@@ -98,14 +98,21 @@ def _document(view: LedgerView) -> dict[str, Any]:
         "run": run.run,
         "state": run.state,
         "fingerprint": run.fingerprint,
+        "mapping_text": run.mapping_text,
         "batches": [asdict(entry) for entry in view.entries],
         "events": list(view.events),
     }
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    shown = {**detail, **({"fingerprint": str(detail["fingerprint"])[:16]} if "fingerprint" in detail else {})}
-    return ", ".join(f"{name}: {value}" for name, value in shown.items() if value is not None)
+    return ", ".join(f"{name}: {_short(name, value)}" for name, value in detail.items() if value is not None)
+
+
+def _short(name: str, value: object) -> str:
+    """What fits into a table; --json has all of it."""
+    if name == "fingerprint":
+        return str(value)[:16]
+    return f"{len(str(value).splitlines())} lines" if name == "mapping" else str(value)
 
 
 def _moment(milliseconds: int) -> str:

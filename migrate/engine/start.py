@@ -106,7 +106,7 @@ def _to_resume(ledger: Ledger, plan: Plan) -> Run | None:
         raise StateError(
             f"{plan.name} is not what run {run.run} was begun with: mapping, lookups, tables or engines changed since",
             where=f"fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then",
-            next_step="put them back as they were and run again (the run's mapping: migrate ledger show)",
+            next_step="put them back as they were and run again (the mapping it was begun with: `mapping_text` in migrate ledger show --json)",
         )
     if not plan.resumable:
         raise StateError(

@@ -156,7 +156,9 @@ def _rows(counts: Counts) -> dict[str, int]:
 def _pass(each: Pass, entries: Sequence[Entry], ranges: int) -> PassSummary:
     mine = [entry for entry in entries if entry.pass_no == each.number]
     done = sum(entry.range_no >= 0 for entry in mine)
-    return PassSummary(each.number, each.kind, total(mine), ranges, done, each.ended_ms is not None)
+    # Only a full pass plans by ranges; what another has to do shows itself while it is done.
+    planned = ranges if each.kind == "full" else done
+    return PassSummary(each.number, each.kind, total(mine), planned, done, each.ended_ms is not None)
 
 
 def _state(run: Run, holding: Holding | None) -> str:

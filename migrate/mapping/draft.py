@@ -59,7 +59,7 @@ def draft_mapping(source: TableShape, target: TableShape, draft: Draft) -> str:
     lines = [
         "# A first mapping, made from both schemas. Look at every field; those marked `unsure` were matched by name alone,",
         f"# and `{FILL_IN}` stands where the target needs a value and no column of the source looks like it.",
-        f"# Then: migrate check {draft.name}.yaml",
+        "# Then look at it with `migrate check`.",
         f"mapping: {draft.name}",
         "version: 1",
         "source:",
