@@ -20,7 +20,7 @@ from migrate.mapping.findings import Finding, MappingErrors, nearest
 from migrate.mapping.groups import constant_troubles, group_sql, row_part_troubles, units_sql
 from migrate.mapping.levels import CheckPlan, TargetPlan, build_level, check_plan, not_true
 from migrate.mapping.model import Lookup, Mapping, Newer, TargetTable
-from migrate.mapping.names import Names
+from migrate.mapping.names import SOURCE_RESERVED, TARGET_RESERVED, Names, unusable
 from migrate.mapping.program import Conflict, Level, LookupKind, Program, ProgramLookup, ProgramTarget
 from migrate.mapping.scope import parse_scope, scope_sql
 from migrate.mapping.stages import CHUNK, Stages
@@ -86,6 +86,9 @@ class Compilation:
         order = tuple(dict.fromkeys((*(unit_columns if mapping.grouped else ()), *key)))
         used = self._used | set(order) | set(unit_columns) | {name for group in group_sets for name in group}
         source_columns = tuple(name for name in self.source.names if name in used)
+        self._tell_apart(source_columns)
+        if self.findings:
+            return None
         program_targets = tuple(self._program_target(target) for target in mapping.targets)
         schema = pa.schema([pa.field(name, self.source.column(name).type.arrow) for name in source_columns])
         return Program(
@@ -122,6 +125,15 @@ class Compilation:
             if newer is not None and newer not in target.fields:
                 message = f"`{newer}` is no field of this target"
                 self.add(f"targets[{index}].on_conflict.newer", message, nearest(newer, target.fields))
+
+    def _tell_apart(self, source_columns: tuple[str, ...]) -> None:
+        """Every column that is read or written has a name of its own."""
+        numbers = natural_key(self.source) if self.source.positional else ()
+        for message in unusable(source_columns, SOURCE_RESERVED - set(numbers)):
+            self.add("source", message, "give it another name in `query:`")
+        for index, target in enumerate(self.mapping.targets):
+            for message in unusable(self.targets[target.table].names, TARGET_RESERVED):
+                self.add(f"targets[{index}].table", message, "rename the column")
 
     def _where(self) -> str | None:
         """SQL of two booleans per row: keep it, and could `where` not be computed."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import Transformer, compile_mapping
+from migrate.mapping import MappingErrors, Transformer, compile_mapping
 from migrate.values import LogicalType, TableShape, UniqueKey
 from tests.unit.mapping.harness import (
     INTEGER,
@@ -18,6 +18,7 @@ from tests.unit.mapping.harness import (
     column,
     fields,
     mapping_of,
+    run,
     table,
 )
 
@@ -80,3 +81,28 @@ def test_the_key_of_a_source_without_one_is_the_number_of_the_row() -> None:
     )
     assert program.order == program.unit_columns == ("_row",)
     assert program.unit_is_unique
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("X", "`x` and `X` differ in nothing but case"), ("_Unit", "uses the name of the column `_Unit`")],
+)
+def test_columns_that_cannot_be_told_apart_are_refused(name: str, told: str) -> None:
+    """DuckDB would take the first of `x` and `X` for both: neither a source nor a target may have such columns, nor our own names."""
+    old = table("old", column("id", INTEGER), column("x"), column("y"), column(name), key=["id"])
+    new = table("new", column("id", INTEGER), column("a"), column("b"), column("x"), column(name), key=["id"])
+    with pytest.raises(MappingErrors) as of_source:
+        compile_mapping(mapping_of(fields("x", f'"{name}"')), old, {"new": NEW})
+    assert [(each.path, told in each.message) for each in of_source.value.findings] == [("source", True)]
+    with pytest.raises(MappingErrors) as of_target:
+        compile_mapping(mapping_of(fields("x")), OLD, {"new": new})
+    assert [(each.path, told in each.message) for each in of_target.value.findings] == [("targets[0].table", True)]
+
+
+def test_columns_that_are_not_read_may_be_called_anything() -> None:
+    """Only what a mapping reads has to have names of its own, and the type is that of the very column."""
+    old = table(
+        "old", column("id", INTEGER), column("X", INTEGER), column("x"), column("_unit"), column("y"), key=["id"]
+    )
+    row = {"id": 1, "X": 2, "x": "three", "_unit": "u", "y": "y"}
+    assert run(mapping_of(fields("x")), old, [NEW], [row]).rows() == [{"_unit": 0, "id": 1, "a": "three", "b": "y"}]
