@@ -127,9 +127,11 @@ class Compilation:
                 self.add(f"targets[{index}].on_conflict.newer", message, nearest(newer, target.fields))
 
     def _tell_apart(self, source_columns: tuple[str, ...]) -> None:
-        """Every column that is read or written has a name of its own."""
+        """Every column that is read or written has a name of its own, in the whole of its table."""
+        read = {name.lower() for name in source_columns}
+        names = [name for name in self.source.names if name.lower() in read]
         numbers = natural_key(self.source) if self.source.positional else ()
-        for message in unusable(source_columns, SOURCE_RESERVED - set(numbers)):
+        for message in unusable(names, SOURCE_RESERVED - set(numbers)):
             self.add("source", message, "give it another name in `query:`")
         for index, target in enumerate(self.mapping.targets):
             for message in unusable(self.targets[target.table].names, TARGET_RESERVED):

@@ -100,9 +100,11 @@ def test_columns_that_cannot_be_told_apart_are_refused(name: str, told: str) -> 
 
 
 def test_columns_that_are_not_read_may_be_called_anything() -> None:
-    """Only what a mapping reads has to have names of its own, and the type is that of the very column."""
+    """Only the names of what a mapping reads matter; but whoever reads `x` beside an unread `X` could get the other one's type."""
     old = table(
-        "old", column("id", INTEGER), column("X", INTEGER), column("x"), column("_unit"), column("y"), key=["id"]
+        "old", column("id", INTEGER), column("Z", INTEGER), column("z"), column("_unit"), *OLD.columns[1:], key=["id"]
     )
-    row = {"id": 1, "X": 2, "x": "three", "_unit": "u", "y": "y"}
-    assert run(mapping_of(fields("x")), old, [NEW], [row]).rows() == [{"_unit": 0, "id": 1, "a": "three", "b": "y"}]
+    row = {"id": 1, "Z": 2, "z": "three", "_unit": "u", "x": "x", "y": "y"}
+    assert run(mapping_of(fields("x")), old, [NEW], [row]).rows() == [{"_unit": 0, "id": 1, "a": "x", "b": "y"}]
+    with pytest.raises(MappingErrors, match="`Z` and `z` differ in nothing but case"):
+        compile_mapping(mapping_of(fields("z")), old, {"new": NEW})
