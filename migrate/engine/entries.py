@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.engine.jobs import Job, UnitsJob
+from migrate.mapping.duck import connect, quoted
 from migrate.mapping.transformer import Mapped
 from migrate.write.rows import UNIT, Aside
 from migrate.write.settle import REJECT_SCHEMA, unit_text
@@ -92,9 +92,9 @@ def only_wanted(mapped: Mapped, job: Job, unit_columns: Sequence[str]) -> Mapped
 def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
     """For each row of `keys` the source rows of `chunk` with that key, as a JSON array with every value as text."""
     wanted = keys.append_column("_wanted", pa.array(range(keys.num_rows), pa.int64()))
-    on = " and ".join(f'chunk."{name}" is not distinct from wanted."{name}"' for name in keys.column_names)
-    values = ", ".join(f'"{name}" := {_as_text(chunk.schema.field(name))}' for name in chunk.column_names)
-    with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
+    on = " and ".join(f"chunk.{quoted(name)} is not distinct from wanted.{quoted(name)}" for name in keys.column_names)
+    values = ", ".join(f"{quoted(name)} := {_as_text(chunk.schema.field(name))}" for name in chunk.column_names)
+    with connect() as connection:
         connection.register("chunk", chunk)
         connection.register("wanted", wanted)
         found = connection.sql(
@@ -105,7 +105,7 @@ def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
 
 
 def _as_text(field: pa.Field) -> str:
-    name = f'chunk."{field.name}"'
+    name = f"chunk.{quoted(field.name)}"
     return f"hex({name})" if pa.types.is_binary(field.type) else f"{name}::varchar"
 
 
