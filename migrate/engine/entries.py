@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from migrate.engine.jobs import Job, UnitsJob
 from migrate.mapping.duck import connect, quoted
 from migrate.mapping.transformer import Mapped
+from migrate.stores.port import ANOMALY
 from migrate.write.rows import UNIT, Aside
 from migrate.write.settle import REJECT_SCHEMA, unit_text
 from migrate.write.units import UNIT_ORDINAL
@@ -90,7 +91,12 @@ def only_wanted(mapped: Mapped, job: Job, unit_columns: Sequence[str]) -> Mapped
 
 
 def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
-    """For each row of `keys` the source rows of `chunk` with that key, as a JSON array with every value as text."""
+    """For each row of `keys` the source rows of `chunk` with that key, as a JSON array with every value as text.
+
+    Why a row cannot be read stands with it, where there is such a row.
+    """
+    if ANOMALY in chunk.column_names and chunk[ANOMALY].null_count == chunk.num_rows:
+        chunk = chunk.drop_columns([ANOMALY])
     wanted = keys.append_column("_wanted", pa.array(range(keys.num_rows), pa.int64()))
     on = " and ".join(f"chunk.{quoted(name)} is not distinct from wanted.{quoted(name)}" for name in keys.column_names)
     values = ", ".join(f"{quoted(name)} := {_as_text(chunk.schema.field(name))}" for name in chunk.column_names)

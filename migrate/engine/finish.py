@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from migrate.engine.entries import raw_rows
 from migrate.engine.events import Notice, PhaseStarted
@@ -14,7 +13,6 @@ from migrate.engine.worker import Worker, Workshop
 from migrate.errors import DataError, Interrupted, Paused
 from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
-from migrate.stores.port import ANOMALY
 from migrate.values import Key
 from migrate.write.settle import PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
@@ -109,8 +107,7 @@ def _raw_of(worker: Worker, shop: Workshop, keys: Sequence[Key]) -> Mapping[Key,
         return {}
     types = {name: chunk.schema.field(name).type for name in columns}
     table = pa.table({name: pa.array([key[at] for key in keys], types[name]) for at, name in enumerate(columns)})
-    content = chunk.drop_columns([ANOMALY]) if pc.all(pc.is_null(chunk[ANOMALY])).as_py() else chunk
-    return {key: raw for key, raw in zip(keys, raw_rows(content, table), strict=True) if raw is not None}
+    return {key: raw for key, raw in zip(keys, raw_rows(chunk, table), strict=True) if raw is not None}
 
 
 def _obey(shop: Workshop, heartbeat: Heartbeat) -> None:
