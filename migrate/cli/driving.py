@@ -11,7 +11,7 @@ from migrate.cli import failures
 from migrate.cli.screen import Screen
 from migrate.cli.signals import stop_on_signals
 from migrate.cli.summaries import summary
-from migrate.errors import Interrupted, Paused
+from migrate.errors import EnvironmentFault, Interrupted, Paused, StateError
 
 if TYPE_CHECKING:
     from migrate.engine.events import Listener
@@ -36,11 +36,19 @@ def stopped_or(screen: Screen, mappings: Sequence[Path], options: RunOptions, wo
     try:
         return work()
     except (Paused, Interrupted) as stopped:
-        from migrate.engine.steer import status
-
-        # A mapping that had not begun has no run yet.
-        show_runs(screen, [each for path in mappings for each in status(path, options)])
+        show_runs(screen, [each for path in mappings for each in _standing(path, options)])
         return failures.report(stopped, screen, with_json=False)
+
+
+def _standing(mapping: Path, options: RunOptions) -> Sequence[RunSummary]:
+    """How the newest run of a mapping stands; nothing for one that had not begun, or whose target is out of reach."""
+    from migrate.engine.steer import status
+
+    try:
+        return status(mapping, options)
+    except (StateError, EnvironmentFault):
+        # What is to be told is why the command stopped, and with that exit code.
+        return ()
 
 
 def show_runs(screen: Screen, runs: Sequence[RunSummary]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -148,3 +149,17 @@ def test_watching_writes_no_json(migrate: Migrate, project: Path) -> None:
     """An endless stream is not one document: exit 2."""
     assert project.exists()
     assert migrate("status", "mapping.yaml", "--watch", "--json").code == 2
+
+
+def test_a_pause_is_told_also_where_another_target_has_no_ledger(migrate: Migrate, project: Path) -> None:
+    """Of two mappings into two databases the first is paused: exit 5, and its run is shown, though the second has none yet."""
+    shutil.copyfile(project / "new.db", project / "other.db")
+    limited = f'{MAPPING}limits: {{rejects: "0", first_batches: "1"}}\n'
+    (project / "mapping.yaml").write_text(limited, encoding="utf-8")
+    other = limited.replace("mapping: bills", "mapping: others").replace("new.db", "other.db")
+    (project / "other.yaml").write_text(other, encoding="utf-8")
+    done = migrate("run", "mapping.yaml", "other.yaml", "--json")
+    assert done.code == 5, done.err
+    document = json.loads(done.out)
+    assert (document["mapping"], document["state"]) == ("bills", "paused")
+    assert "over the limit of 0" in done.err
