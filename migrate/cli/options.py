@@ -26,8 +26,6 @@ _SHARED: Final[tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]] =
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
                  help="Least severe log lines to write (default: info)."),
 )  # fmt: skip
-
-
 _SOURCE: Final = click.option("--source", metavar="URL", help="Source database, instead of the mapping's.")
 _TARGET: Final = click.option("--target", metavar="URL", help="Target database, instead of the mapping's.")
 _LEDGER_SCHEMA: Final = click.option(
@@ -52,13 +50,7 @@ def in_target(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def source_and_target(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that replace what a mapping says about its databases; named as in `RunOptions`."""
-    for option in (
-        click.option(
-            "--ledger-schema", metavar="NAME", help="Schema of the ledger's tables, where the database has schemas."
-        ),
-        click.option("--target", metavar="URL", help="Target database, instead of the mapping's."),
-        click.option("--source", metavar="URL", help="Source database, instead of the mapping's."),
-    ):
+    for option in (_LEDGER_SCHEMA, _TARGET, _SOURCE):
         function = option(function)
     return function
 
