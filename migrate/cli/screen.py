@@ -116,18 +116,6 @@ def write_json(document: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def heading(*parts: tuple[str, str] | str) -> Text:
-    """One line of styled parts with two spaces between them."""
-    return Text("  ").join(Text(part) if isinstance(part, str) else Text(part[0], style=part[1]) for part in parts)
-
-
-def indented(renderable: RenderableType) -> RenderableType:
-    """The renderable, moved two columns to the right."""
-    from rich.padding import Padding
-
-    return Padding(renderable, (0, 0, 0, 2))
-
-
 def add_rows(table: Table, rows: Iterable[Sequence[Any]]) -> Table:
     """The table with these rows; NULL is shown as a dim word, which no text of that spelling is."""
     for row in rows:

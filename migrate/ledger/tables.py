@@ -12,9 +12,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-BINARY_LIMIT = 2**24 - 1
-"""Bytes of the largest value a ledger column must hold; MEDIUMBLOB and MEDIUMTEXT on MariaDB."""
-
 _ID = 40
 _NAME = 190
 _TOKEN = 200

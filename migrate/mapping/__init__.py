@@ -6,7 +6,7 @@ Pure apart from reading the files it is given: no database is opened here, no cl
 from migrate.mapping.checking import check_mapping
 from migrate.mapping.compile import compile_mapping
 from migrate.mapping.findings import Finding, MappingErrors
-from migrate.mapping.lookups import check_lookup, load_file_lookup, lookup_path, lookup_tables_needed
+from migrate.mapping.lookups import check_lookup, load_file_lookup, lookup_path
 from migrate.mapping.model import Mapping
 from migrate.mapping.program import Conflict, Program, ProgramLookup, ProgramTarget
 from migrate.mapping.reader import read_mapping
@@ -27,6 +27,5 @@ __all__ = [
     "compile_mapping",
     "load_file_lookup",
     "lookup_path",
-    "lookup_tables_needed",
     "read_mapping",
 ]

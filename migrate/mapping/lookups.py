@@ -10,12 +10,7 @@ import pyarrow.compute as pc
 
 from migrate.errors import InputError
 from migrate.mapping.findings import Finding, MappingErrors, nearest
-from migrate.mapping.model import Lookup, Mapping
-
-
-def lookup_tables_needed(mapping: Mapping) -> dict[str, Lookup]:
-    """The lookups that live in a database, by name: the engine reads them through the stores."""
-    return {name: lookup for name, lookup in mapping.lookups.items() if lookup.file is None}
+from migrate.mapping.model import Mapping
 
 
 def lookup_path(mapping: Mapping, name: str) -> Path:

@@ -19,7 +19,6 @@ from pydantic_core import PydanticCustomError
 
 from migrate.values import SourceSpec
 
-CLEANERS = ("money", "digits", "halfwidth", "trim")
 _DURATION = re.compile(r"([0-9]+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")

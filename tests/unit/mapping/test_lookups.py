@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import Mapping, MappingErrors, check_lookup, load_file_lookup, lookup_path, lookup_tables_needed
+from migrate.mapping import Mapping, MappingErrors, check_lookup, load_file_lookup, lookup_path
 from migrate.mapping.reader import parse_mapping
 
 
@@ -52,11 +52,6 @@ def test_a_wrong_code_list_is_named_with_its_line(tmp_path: Path, content: bytes
     with pytest.raises(MappingErrors) as caught:
         load_file_lookup(mapping(tmp_path, content), "codes")
     assert message in str(caught.value)
-
-
-def test_lookups_in_databases_are_left_to_the_engine(tmp_path: Path) -> None:
-    """Only those that are no files are asked for."""
-    assert list(lookup_tables_needed(mapping(tmp_path, b"old,new\n"))) == ["far"]
 
 
 def test_a_key_that_is_not_unique_is_refused() -> None:
