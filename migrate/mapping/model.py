@@ -17,11 +17,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from migrate.errors import InputError
+from migrate.units import parse_duration, parse_share
 from migrate.values import SourceSpec
 
-_DURATION = re.compile(r"([0-9]+)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 _COUNT = re.compile(r"[0-9]+")
 
 
@@ -35,10 +34,10 @@ def _as_list(value: Any) -> Any:
 
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
-        found = _DURATION.fullmatch(value)
-        if not found:
-            raise _wrong("duration", f"expected a duration such as 90s, 15m, 4h or 4d, found '{value}'")
-        return int(found[1]) * _SECONDS[found[2]]
+        try:
+            return parse_duration(value)
+        except InputError as error:
+            raise _wrong("duration", f"expected a duration such as 90s, 15m, 4h or 4d, found '{value}'") from error
     return value
 
 
@@ -52,12 +51,13 @@ def _count(value: Any) -> Any:
 
 def _limit(value: Any) -> Any:
     if isinstance(value, str):
-        share = _SHARE.fullmatch(value)
-        if share:
-            return {"share": Decimal(share[1]) / 100}
-        if not _COUNT.fullmatch(value):
-            raise _wrong("limit", f"expected a number of rows such as 100, or a share such as 0.5%, found '{value}'")
-        return {"count": int(value)}
+        if _COUNT.fullmatch(value):
+            return {"count": int(value)}
+        try:
+            return {"share": parse_share(value)}
+        except InputError as error:
+            message = f"expected a number of rows such as 100, or a share such as 0.5%, found '{value}'"
+            raise _wrong("limit", message) from error
     return value
 
 
