@@ -1,4 +1,4 @@
-"""Durations `90s 15m 4h 4d`, shares `0.5%`, sizes `64MiB`: read from what users write, and written for people.
+"""Durations `90s 15m 4h 4d` and shares `0.5%`: read from what users write, and written for people.
 
 Pure. A text that is not exactly of the form is an InputError, never a guess.
 """
@@ -12,10 +12,8 @@ from typing import Final
 from migrate.errors import InputError
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _DURATION: Final = re.compile(r"([0-9]+)([smhd])")
 _SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
-_SIZE: Final = re.compile(r"([0-9]+)(B|KiB|MiB|GiB|TiB)")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -43,18 +41,6 @@ def parse_share(text: str) -> Decimal:
     return Decimal(found[1]) / 100
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `64MiB`; units B, KiB, MiB, GiB, TiB.
-
-    Raises:
-        InputError: anything else.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise InputError(f"{text!r} is no size", next_step="write it like 64MiB (B, KiB, MiB, GiB, TiB)")
-    return int(found[1]) * _BYTES[found[2]]
-
-
 def duration_text(seconds: float) -> str:
     """A duration for people: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 07 min`, `3 d 04 h`."""
     if seconds < 10:  # noqa: PLR2004 - below it, tenths tell something
@@ -67,14 +53,6 @@ def duration_text(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:02d} h"
-
-
-def size_text(size: int) -> str:
-    """A number of bytes for people: `512 B`, `1.5 KiB`, `64.0 MiB`."""
-    for unit, factor in reversed(_BYTES.items()):
-        if size >= factor > 1:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} B"
 
 
 def count_text(count: int) -> str:

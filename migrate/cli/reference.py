@@ -14,7 +14,7 @@ _HEAD = """# Commands
 Made by `make docs` from the commands themselves; a test runs every example and another one fails when this page is not current.
 
 Results go to stdout, all else to stderr. `${NAME}` in URLs and paths stands for an environment variable.
-Durations are `90s`, `15m`, `4h`, `4d`; shares `0.5%`; sizes `64MiB`.
+Durations are `90s`, `15m`, `4h`, `4d`; shares `0.5%`.
 
 ## Exit codes
 

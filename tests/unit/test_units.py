@@ -1,4 +1,4 @@
-"""Durations, shares and sizes are read exactly or refused, and written for people."""
+"""Durations and shares are read exactly or refused, and written for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from migrate.errors import InputError
-from migrate.units import count_text, duration_text, parse_duration, parse_share, parse_size, size_text
+from migrate.units import count_text, duration_text, parse_duration, parse_share
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("4h", 14400), ("4d", 345600), (" 0s ", 0)])
@@ -36,19 +36,6 @@ def test_what_is_no_share_is_refused(text: str) -> None:
         parse_share(text)
 
 
-@pytest.mark.parametrize(("text", "size"), [("64MiB", 67108864), ("1KiB", 1024), ("7B", 7), ("2GiB", 2147483648)])
-def test_sizes_are_read(text: str, size: int) -> None:
-    """A size is a whole number and a binary unit."""
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["64", "64MB", "64mib", "1.5GiB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    """Anything else is an input error, MB included, of which nobody knows whether it is 10⁶ or 2²⁰."""
-    with pytest.raises(InputError, match="no size"):
-        parse_size(text)
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -63,12 +50,6 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_durations_are_written_with_two_units_at_most(seconds: float, text: str) -> None:
     """A duration for people says no more than they can use."""
     assert duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (67108864, "64.0 MiB")])
-def test_sizes_are_written_in_the_largest_unit(size: int, text: str) -> None:
-    """A size for people is in the largest unit that fits."""
-    assert size_text(size) == text
 
 
 def test_counts_are_grouped() -> None:
