@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from migrate.mapping.graph import Graph, Node
+from migrate.mapping.lineage import Graph, Node
 
 _ROW = 26
 _HEAD = 30

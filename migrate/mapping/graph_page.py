@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from migrate.mapping.graph import Graph, Node
 from migrate.mapping.graph_drawing import to_svg
+from migrate.mapping.lineage import Graph, Node
 
 _PAGE_STYLE = """
 :root { color-scheme: light; } body { margin: 0; background: #f3f4f6; color: #1f2937; font: 14px/1.5 ui-sans-serif, system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }

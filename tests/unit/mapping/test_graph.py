@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping.graph import Graph, mapping_graph, render_graph
+from migrate.mapping.graph import render_graph
+from migrate.mapping.lineage import Graph, mapping_graph
 from tests.unit.mapping.harness import mapping_of
 
 MAPPING = mapping_of(
