@@ -12,7 +12,6 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.runs import Run, current_run
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_target
-from migrate.stores.urls import expand
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def ledger_of(path: Path | None, options: RunOptions) -> Iterator[tuple[Ledger, 
         name, url = mapping.name, options.target or mapping.target.url
     if url is None:
         raise InputError("which database?", next_step="give a mapping file that names its target, or --target URL")
-    store = open_target(expand(url), options.ledger_schema)
+    store = open_target(url, options.ledger_schema)
     try:
         ledger = Ledger(store, options.ledger_schema)
         ledger.require()

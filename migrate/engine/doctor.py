@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from migrate.engine.options import RunOptions
+from migrate.engine.plan import source_spec_of
 from migrate.engine.summary import summaries
 from migrate.errors import MigrateError
 from migrate.ledger.connection import Ledger
@@ -20,7 +21,7 @@ from migrate.ledger.runs import now_ms
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source, open_target
-from migrate.stores.urls import expand, parse_url, redacted, sqlite_path
+from migrate.stores.urls import parse_url, redacted, sqlite_path
 
 CLOCK_SECONDS = 5.0
 """Difference between two clocks that a person should know of: far above network delay, far below any overlap window."""
@@ -66,8 +67,7 @@ def _look(what: str, inspect: Callable[[], Iterator[Inspection]]) -> list[Inspec
 
 def _source(mapping: Mapping, options: RunOptions) -> Iterator[Inspection]:
     what = f"source of {mapping.name}"
-    url = options.source or mapping.source.url
-    spec = mapping.source_spec(None if url is None else expand(url))
+    spec = source_spec_of(mapping, options)
     store = open_source(spec)
     reader = store.reader()
     try:
@@ -81,13 +81,13 @@ def _source(mapping: Mapping, options: RunOptions) -> Iterator[Inspection]:
 
 def _target(url: str, options: RunOptions) -> Iterator[Inspection]:
     what = f"target {redacted(url)}"
-    store = open_target(expand(url), options.ledger_schema)
+    store = open_target(url, options.ledger_schema)
     try:
         ledger = Ledger(store, options.ledger_schema)
         versions = ", ".join(f"{name} {value}" for name, value in sorted(store.fingerprint().items()))
         yield Inspection("ok", what, f"can be reached: {versions}")
         yield _clock(what, now_ms(ledger) / 1000)
-        yield from _disk(what, expand(url))
+        yield from _disk(what, url)
         if not ledger.exists():
             yield Inspection("ok", what, "has no ledger yet: nothing was run into it")
             return

@@ -21,7 +21,7 @@ from migrate.mapping.program import Program, ProgramTarget
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source, open_target
 from migrate.stores.port import ROW_NUMBER, SourceStore, TargetStore
-from migrate.stores.urls import expand
+from migrate.stores.urls import expand, parse_url
 from migrate.values import SourceSpec, TableShape
 from migrate.write.target import WriteTarget
 
@@ -183,7 +183,7 @@ def _plan_between(
 
 
 def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
-    """Where this run's source is, variables expanded; InputError when nothing names it."""
+    """Where this run's source is; InputError when nothing names it. Variables in its URL are left to the store, which quotes them."""
     if mapping.source.files is not None:
         files = str(mapping.path.parent / expand(mapping.source.files))
         return SourceSpec(
@@ -196,7 +196,7 @@ def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
             where="source.url",
             next_step="write `url:` into the mapping, or give --source URL",
         )
-    return mapping.source_spec(expand(url))
+    return mapping.source_spec(url)
 
 
 def _options(mapping: Mapping) -> tuple[tuple[str, str], ...]:
@@ -204,7 +204,7 @@ def _options(mapping: Mapping) -> tuple[tuple[str, str], ...]:
 
 
 def target_url_of(mapping: Mapping, options: RunOptions) -> str:
-    """The URL of this run's target, variables expanded; InputError when nothing names it."""
+    """The URL of this run's target, variables left to the store; InputError when nothing names it."""
     url = options.target or mapping.target.url
     if url is None:
         raise InputError(
@@ -212,7 +212,7 @@ def target_url_of(mapping: Mapping, options: RunOptions) -> str:
             where="target.url",
             next_step="write `url:` into the mapping, or give --target URL",
         )
-    return expand(url)
+    return url
 
 
 def _write_target(target: ProgramTarget, shape: TableShape) -> WriteTarget:
@@ -247,10 +247,10 @@ def _policy(target: WriteTarget) -> str:
 
 
 def _refuse_own_lookups(plans: Sequence[Plan]) -> None:
-    written = {(plan.target_url, target.name) for plan in plans for target in plan.targets}
+    written = {(parse_url(plan.target_url), target.name) for plan in plans for target in plan.targets}
     for plan in plans:
         for name, lookup in plan.mapping.lookups.items():
-            if lookup.target_table is not None and (plan.target_url, lookup.target_table) in written:
+            if lookup.target_table is not None and (parse_url(plan.target_url), lookup.target_table) in written:
                 raise InputError(
                     f"lookup {name} reads {lookup.target_table}, which this invocation writes: what it holds would depend on timing",
                     where=f"{plan.mapping.path} → lookups.{name}",

@@ -327,7 +327,7 @@ class Mapping:
     lines: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def source_spec(self, url: str | None = None) -> SourceSpec:
-        """Where the source rows are, with `url` (already expanded) in place of the file's."""
+        """Where the source rows are, with `url` in place of the file's."""
         source = self.source
         return SourceSpec(
             url=url if url is not None else source.url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migrate import __version__
-from tests.cli.conftest import Migrate, environment
+from tests.cli.conftest import MAPPING, Migrate, environment
 
 
 def test_the_version_is_told(migrate: Migrate) -> None:
@@ -77,6 +78,18 @@ def test_a_password_never_appears(migrate: Migrate) -> None:
                    "--log-level", "debug")  # fmt: skip
     assert done.code == 3
     assert "s3cret" not in done.out + done.err
+
+
+@pytest.mark.parametrize("words", [("check",), ("run",), ("plan",), ("status",), ("doctor",)], ids=" ".join)
+def test_a_password_out_of_a_variable_is_one_password(migrate: Migrate, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It may hold `@`, `/` and `?`: the right server is asked, and no part of it is taken for a host and shown."""
+    url = "postgresql://me:${SECRET_WORD}@127.0.0.1:1/new"
+    text = MAPPING.replace("sqlite:///new.db", url).replace("sqlite:///old.db", url)
+    (tmp_path / "mapping.yaml").write_text(text, encoding="utf-8")
+    done = migrate(*words, "mapping.yaml", SECRET_WORD="qal@zpha/xbe?wta")
+    assert done.code == (1 if words == ("doctor",) else 3), done.err
+    assert "127.0.0.1" in done.out + done.err
+    assert not {"qal", "zpha", "xbe", "wta"} & set(re.findall("[a-z]+", done.out + done.err))
 
 
 def test_a_file_in_no_folder_is_an_environment_error(migrate: Migrate) -> None:
