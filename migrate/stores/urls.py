@@ -21,6 +21,7 @@ from migrate.errors import InputError
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*://")
+_OPEN_PASSWORD: Final = re.compile(r"\A(?P<user>[^:/?@]*):(?!\d+(?:[/?]|$))[^@]*[/?].*@")
 _SECRET: Final = re.compile(r"pass|pwd|secret|token|key\b", re.IGNORECASE)
 
 _DRIVERS: Final = {
@@ -75,6 +76,8 @@ def redacted(url: str | sa.URL) -> str:
     scheme, marker, rest = text.partition("://")
     if not marker:
         return text if _VARIABLE.search(text) or not re.search(r"[:@=]", text) else "***"
+    # An unquoted password may hold `?` and `/`, as SQLAlchemy takes it: then its end is the last `@`.
+    rest = _OPEN_PASSWORD.sub(r"\g<user>:@", rest)
     address, question, query = rest.partition("?")
     user_part, at, place = address.rpartition("@")
     user, colon, _password = user_part.partition(":")

@@ -61,6 +61,8 @@ def test_what_is_no_url_is_refused_without_its_secrets(text: str) -> None:
         "postgresql://h/d?user=u&password=s3cret",
         "postgresql://h/d?sslpassword=s3cret",
         "mysql://u:s3cret@h:1/d",
+        "mysql://u:s3?cret@h/d",
+        "mysql://u:s3/cret?s3@h/d",
     ],
 )
 def test_a_redacted_url_has_no_password(text: str) -> None:
