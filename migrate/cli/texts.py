@@ -68,6 +68,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "waiting": ("waiting: {reason}", "等待：{reason}"),
     "resumed": ("resumed: {rows} rows were done before", "断点续传：此前已处理 {rows} 行"),
     "phase_batches": ("reading and writing", "读取并写入"),
+    "phase_replay": ("reading rejected units again", "重放拒收数据"),
     "phase_settle": ("settling pending units", "处理待定数据"),
     "phase_finish": ("finishing", "收尾"),
     "held_by": ("held by {holder}", "执行者 {holder}"),

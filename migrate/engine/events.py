@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from migrate.ledger.counts import Counts
+
+Phase = Literal["batches", "replay", "settle", "finish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase of the run begins: `batches`, `settle` (pending units), `finish`."""
+    """A phase of the run begins: `batches`, or `replay` of rejected units; `settle` (pending units); `finish`."""
 
     mapping: str
-    phase: str
+    phase: Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 
 import migrate.cli
 from migrate.cli.texts import _TEXTS, locale_language, translator
+from migrate.engine.events import Phase
 from migrate.ledger.runs import State
 
 SOURCES = [
@@ -50,7 +51,12 @@ def said_keys() -> set[str]:
 def test_every_key_that_the_code_says_exists() -> None:
     """No command fails for want of a text."""
     assert said_keys() - _TEXTS.keys() == set()
-    assert "where" not in said_keys() or "where" in _TEXTS
+    assert {"mapping", "unexpected"} <= said_keys()
+
+
+def test_every_phase_of_a_run_has_a_text() -> None:
+    """The display of a run names its phase, that of a replay too."""
+    assert {f"phase_{phase}" for phase in get_args(Phase)} - _TEXTS.keys() == set()
 
 
 def test_every_state_of_a_run_has_a_text() -> None:
