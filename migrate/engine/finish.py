@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -11,15 +12,22 @@ from migrate.engine.events import Notice, PhaseStarted
 from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.worker import Worker, Workshop
 from migrate.errors import DataError, Interrupted, Paused
+from migrate.ledger.counts import Counts
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
+from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, read_ranges, set_state, total
 from migrate.values import Key
 from migrate.write.settle import PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 
+def settle_all(shop: Workshop, heartbeat: Heartbeat) -> None:
+    """Settle what any pass of the run left pending: an interrupted replay leaves units too, and a run is not complete with them."""
+    for each in read_passes(shop.ledger, shop.lease.run):
+        settle_pending(replace(shop, pass_no=each.number), heartbeat)
+
+
 def settle_pending(shop: Workshop, heartbeat: Heartbeat) -> None:
-    """Rounds over the pending units until none is left; one writer."""
+    """Rounds over the pending units of the pass until none is left; one writer."""
     if next_pending(shop.ledger, shop.lease.run, shop.pass_no, ()) is None:
         return
     shop.listen(PhaseStarted(shop.plan.name, "settle"))
@@ -31,26 +39,53 @@ def settle_pending(shop: Workshop, heartbeat: Heartbeat) -> None:
 
 
 def complete(shop: Workshop) -> None:
-    """End the pass, and with the last full pass the run; raises DataError when the numbers of the pass do not add up."""
+    """End the pass, and with the last full pass the run; raises DataError when a batch is missing or the numbers do not add up."""
     shop.listen(PhaseStarted(shop.plan.name, "finish"))
-    counts = total(read_entries(shop.ledger, shop.lease.run, shop.pass_no))
-    if not counts.adds_up or counts.pending:
-        raise DataError(
-            f"the counts of pass {shop.pass_no} do not add up: {counts}",
-            where=f"run {shop.lease.run}",
-            next_step="the run is not complete; this is a fault of the toolkit: please report it with `migrate ledger show`",
-        )
+    run = shop.lease.run
+    full = [each for each in read_passes(shop.ledger, run) if each.kind == "full"]
+    whole = all(each.ended_ms is not None or each.number == shop.pass_no for each in full)
+    counts = _counts_without_pending(shop, shop.pass_no)
+    if whole:
+        _counts_without_pending(shop, None)
+    if shop.pass_no in {each.number for each in full}:
+        _require_all_ranges(shop)
     for target in shop.plan.targets:
         for sentence in shop.ledger.store.advance_sequences(target.shape):
-            add_event(shop.ledger, shop.plan.name, shop.lease.run, "sequence", {"table": target.name, "what": sentence})
+            add_event(shop.ledger, shop.plan.name, run, "sequence", {"table": target.name, "what": sentence})
             shop.listen(Notice(shop.plan.name, "info", sentence))
-    end_pass(shop.ledger, shop.lease.run, shop.pass_no)
+    end_pass(shop.ledger, run, shop.pass_no)
     detail = {"pass": shop.pass_no, "read": counts.read, "mapped": counts.mapped}
-    add_event(shop.ledger, shop.plan.name, shop.lease.run, "pass-complete", detail)
-    seal(shop.ledger, shop.lease.run)
-    full = [each for each in read_passes(shop.ledger, shop.lease.run) if each.kind == "full"]
-    whole = all(each.ended_ms is not None for each in full)
-    set_state(shop.ledger, shop.lease.run, "complete" if whole else "interrupted")
+    add_event(shop.ledger, shop.plan.name, run, "pass-complete", detail)
+    seal(shop.ledger, run)
+    set_state(shop.ledger, run, "complete" if whole else "interrupted")
+
+
+def _counts_without_pending(shop: Workshop, pass_no: int | None) -> Counts:
+    """The counts of a pass, or of the run: everything read was mapped, filtered or rejected."""
+    counts = total(read_entries(shop.ledger, shop.lease.run, pass_no))
+    if not counts.adds_up or counts.pending:
+        what = "the run" if pass_no is None else f"pass {pass_no}"
+        raise _incomplete(shop, f"the counts of {what} do not add up: {counts}")
+    return counts
+
+
+def _require_all_ranges(shop: Workshop) -> None:
+    """Counts cannot tell of a batch that never was: every range has to be committed, and the last one open to the end of the source."""
+    ranges = read_ranges(shop.ledger, shop.lease.run, shop.pass_no, shop.plan.range_columns)
+    done = applied_ranges(shop.ledger, shop.lease.run, shop.pass_no)
+    missing = [each.number for each in ranges if each.number not in done]
+    if missing:
+        raise _incomplete(shop, f"batch {missing[0]} of pass {shop.pass_no} was never done ({len(missing)} in all)")
+    if not ranges or ranges[-1].upto is not None:
+        raise _incomplete(shop, f"the batches of pass {shop.pass_no} do not reach the end of the source")
+
+
+def _incomplete(shop: Workshop, what: str) -> DataError:
+    return DataError(
+        what,
+        where=f"run {shop.lease.run}",
+        next_step="the run is not complete; this is a fault of the toolkit: please report it with `migrate ledger show`",
+    )
 
 
 def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:

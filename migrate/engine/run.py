@@ -16,7 +16,7 @@ from pathlib import Path
 from migrate.engine.borders import Ranges
 from migrate.engine.drive import Drive, driving, workshop
 from migrate.engine.events import Listener, Notice, PhaseStarted
-from migrate.engine.finish import complete, settle_pending
+from migrate.engine.finish import complete, settle_all
 from migrate.engine.jobs import RangeJob
 from migrate.engine.loop import BatchLoop
 from migrate.engine.memory import give_back_freed_memory
@@ -72,5 +72,5 @@ def _to_the_end(drive: Drive, options: RunOptions) -> None:
         ranges = Ranges(drive.ledger, drive.run, drive.pass_no, drive.plan.range_columns, drive.plan.batch_rows)
         with drive.source.border_reader() as reader:
             BatchLoop(shop, drive.heartbeat, options.workers).run(map(RangeJob, ranges.walk(reader)))
-        settle_pending(shop, drive.heartbeat)
+        settle_all(shop, drive.heartbeat)
         complete(shop)
