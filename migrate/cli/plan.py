@@ -165,7 +165,9 @@ def sample_heading(sample: Sample, number: int, screen: Screen) -> Text:
     outcome, _, reason = sample.outcome.partition(": ")
     style = {"mapped": "green", "filtered": "yellow"}.get(outcome, "red")
     said = (screen.say(outcome), style)
-    return Text.assemble((screen.say("sample", number=number), "bold"), "  ", said, "  " if reason else "", reason)
+    return Text.assemble(
+        (screen.say("sample", number=number), "bold"), "  ", said, "  " if reason else "", cell(reason)
+    )
 
 
 def side_by_side(sample: Sample, screen: Screen) -> RenderableType:

@@ -18,6 +18,8 @@ from migrate.write.units import UNIT_ORDINAL
 
 FINDING_COLUMNS = ("level", "unit_key", "target", "field", "rule", "reason", "value")
 
+_NUL_SHOWN = "\\x00"
+
 
 def reject_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
     """Rejects of the transformer, one row per reason; a unit's raw rows stand with its first."""
@@ -30,7 +32,8 @@ def reject_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
     firsts = set(first.tolist())
     raws = [raw.get(unit) if place in firsts else None for place, unit in enumerate(units.tolist())]
     columns = {"unit_key": pa.array(texts, pa.string())}
-    columns |= {name: mapped.rejects[name] for name in ("target", "field", "rule", "reason", "value")}
+    columns |= {name: mapped.rejects[name] for name in ("target", "field", "rule")}
+    columns |= {name: _storable(mapped.rejects[name]) for name in ("reason", "value")}
     return pa.table({**columns, "raw": pa.array(raws, pa.string())}).select(REJECT_SCHEMA.names)
 
 
@@ -50,7 +53,7 @@ def aside_entries(aside: Sequence[Aside], mapped: Mapped, chunk: pa.Table, unit_
             "target": each.target,
             "field": each.field,
             "rule": each.rule,
-            "reason": each.reason,
+            "reason": each.reason.replace("\0", _NUL_SHOWN),
             "value": None,
             "raw": raw,
         }
@@ -63,7 +66,8 @@ def finding_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
     """Findings of the transformer."""
     texts = _unit_texts(mapped.units, unit_columns, np.asarray(mapped.findings[UNIT], dtype=np.int64))
     columns = {"unit_key": pa.array(texts, pa.string())}
-    columns |= {name: mapped.findings[name] for name in ("level", "target", "field", "rule", "reason", "value")}
+    columns |= {name: mapped.findings[name] for name in ("level", "target", "field", "rule")}
+    columns |= {name: _storable(mapped.findings[name]) for name in ("reason", "value")}
     return pa.table(columns).select(list(FINDING_COLUMNS))
 
 
@@ -108,6 +112,11 @@ def raw_rows(chunk: pa.Table, keys: pa.Table) -> list[str | None]:
         ).to_arrow_table()
     by_place = dict(zip(found["_wanted"].to_pylist(), found["raw"].to_pylist(), strict=True))
     return [by_place.get(place) for place in range(keys.num_rows)]
+
+
+def _storable(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """With U+0000, which PostgreSQL keeps in no text, as the four characters by which it is shown; the raw row has it exactly."""
+    return pc.replace_substring(texts, "\0", _NUL_SHOWN)
 
 
 def _as_text(field: pa.Field) -> str:

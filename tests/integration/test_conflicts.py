@@ -265,3 +265,13 @@ def test_what_changes_rows_by_itself_is_refused_at_plan_time(attempt: Try, what:
     assert "next:" in str(refused.value)
     assert refused.value.exit_code == 4
     assert attempt.target.rows("SELECT * FROM t") == []
+
+
+def test_a_reason_can_quote_what_the_ledger_cannot_hold(attempt: Try) -> None:
+    """U+0000 in a value that does not fit is one reject, whose reason shows it, and not the end of the run."""
+    attempt.target.run(TABLE)
+    attempt.units(("a", "good", 1), ("b", f"not\0{'x' * 30}", 2), (f"c\0{'x' * 30}", "key", 3))
+    carried = attempt.run()
+    assert stored(carried) == {"a": ("good", 1)}
+    assert "'not\\x00x" in carried.reason(1)
+    assert carried.finished.summary.counts.rejected == 2
