@@ -103,3 +103,43 @@ def test_ddl_of_a_missing_table_makes_the_plan_possible(migrate: Migrate, projec
     assert tables(project / "new.db") == {"paid"}
     assert migrate("plan", "mapping.yaml", "--ddl").out == "-- every target table is there\n"
     assert migrate("plan", "mapping.yaml").code == 0
+
+
+GROUPED = """\
+mapping: totals
+source:
+  url: sqlite:///old.db
+  table: line
+  key: [bill, pos]
+  where: "pos > 0"
+target:
+  url: sqlite:///new.db
+targets:
+  - table: total
+    key: [bill]
+    one_row_per: [bill]
+    fields:
+      bill: bill
+      payer: payer
+      lines: {sql: "count(*)"}
+"""
+
+LINES = """\
+CREATE TABLE line (bill text NOT NULL, pos integer NOT NULL, payer text, PRIMARY KEY (bill, pos));
+INSERT INTO line VALUES ('A', 0, 'x'), ('A', 1, 'x'), ('A', 2, 'x'), ('B', 1, 'x'), ('B', 2, 'y'), ('C', 0, 'x'), ('D', 1, 'x');
+"""
+
+
+def test_a_sample_of_groups_shows_whole_groups(migrate: Migrate, tmp_path: Path) -> None:
+    """A sample is a unit as the run takes it: all rows of a group, mapped together, rejected together, filtered only if none is left."""
+    (tmp_path / "mapping.yaml").write_text(GROUPED, encoding="utf-8")
+    new = "CREATE TABLE total (bill varchar(10) NOT NULL PRIMARY KEY, payer varchar(10), lines integer NOT NULL)"
+    for name, script in (("old.db", LINES), ("new.db", new)):
+        with contextlib.closing(sqlite3.connect(tmp_path / name)) as connection:
+            connection.executescript(script)
+    [plan] = json.loads(migrate("plan", "mapping.yaml", "--sample", "3", "--json").out)["plans"]
+    first, second, third = plan["samples"]
+    assert [row["pos"] for row in first["before"]] == [0, 1, 2]
+    assert (first["outcome"], first["after"]["total"]) == ("mapped", [{"bill": "A", "payer": "x", "lines": 2}])
+    assert (len(second["before"]), second["outcome"].partition(":")[0], second["after"]["total"]) == (2, "rejected", [])
+    assert (third["before"], third["outcome"]) == ([{"bill": "C", "pos": 0, "payer": "x"}], "filtered")
