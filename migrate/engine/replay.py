@@ -25,7 +25,7 @@ from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.lease import Lease
+from migrate.ledger.lease import HeldLedger, Lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import Pass, Run, adopt_mapping, applied_ranges, begin_pass, current_run, read_passes, read_run
 from migrate.stores.opening import open_target
@@ -58,8 +58,9 @@ def rejects_replay(path: Path, options: RunOptions, *, stop: StopToken, listen: 
         run = _replayable(ledger, plan)
         with SourceAccess(plan) as source:
             lease = take_up(ledger, plan, run, listen)
-            _adopt(ledger, plan, run, listen)
-            current = _replay_pass(ledger, run, source.begun_at)
+            held = HeldLedger(ledger, lease)
+            _adopt(held, plan, run, listen)
+            current = _replay_pass(held, run, source.begun_at)
             units = _outstanding(ledger, run.run, current)
             drive = Drive(plan, ledger, source, _started(ledger, run, lease, current), stop, listen)
             _replay(drive, options, units)
