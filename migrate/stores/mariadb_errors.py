@@ -33,7 +33,8 @@ _VIOLATIONS: Final[dict[int, ViolationKind]] = {
 _TRANSIENT: Final = frozenset({1020, 1317, 1969, 3024, 1158, 1159, 1160, 1161, 1205, 1213, 1412, 1614, 3058, 3572})
 # 2002 and 2003: the server is not there (now); a worker that comes back to a server that restarts tries again.
 _LOST: Final = frozenset({1053, 1077, 1079, 1080, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 3169, 4031})
-_INPUT: Final = frozenset({1046, 1049, 1064, 1051, 1054, 1109, 1146, 1305})
+_UNREACHED: Final = frozenset({2002, 2003})
+_INPUT: Final = frozenset({1046, 1064, 1051, 1054, 1109, 1146, 1305})
 _CONSTRAINT: Final = (
     re.compile(r"for key '(?:[^'.]*\.)?([^']+)'"),
     re.compile(r"CONSTRAINT `([^`]+)`"),
@@ -46,12 +47,20 @@ _CONSTRAINT: Final = (
 
 _LOCAL_INFILE: Final = frozenset({1148, 3948, 4166})
 
+_NEXT: Final[dict[int, str]] = {
+    **dict.fromkeys((1044, 1045, 1698), "check the user, the password and the host that the user may come from"),
+    **dict.fromkeys((1142, 1143, 1227, 1370), "grant the database user what it needs, then run the same command again"),
+    1049: "check the name of the database in the URL, or create it",
+}
+
 
 def translated(error: Exception, where: str | None = None) -> MigrateError:
     """The toolkit's error for one of pymysql's, or of SQLAlchemy's around it."""
     inner = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
     number, text = _told(inner)
     if isinstance(inner, pymysql.err.InterfaceError) or number in _LOST:
+        if number in _UNREACHED:
+            return ConnectionLost(f"cannot connect: {text}", where=where, next_step="is the server running?")
         return ConnectionLost(f"the connection to the server is gone: {text}", where=where, next_step="run again")
     if number in _VIOLATIONS:
         return ConstraintViolation(text, kind=_VIOLATIONS[number], constraint=_constraint(text), where=where)
@@ -59,9 +68,8 @@ def translated(error: Exception, where: str | None = None) -> MigrateError:
         return TransientFault(text, where=where, next_step="run again")
     if number in _INPUT:
         return InputError(text, where=where)
-    return EnvironmentFault(
-        f"{text} (error {number})" if number else text, where=where, next_step="run again when it is mended"
-    )
+    following = _NEXT.get(number, "run again when it is mended")
+    return EnvironmentFault(f"{text} (error {number})" if number else text, where=where, next_step=following)
 
 
 def local_infile_refused(error: Exception) -> bool:

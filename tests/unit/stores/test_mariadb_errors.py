@@ -21,12 +21,29 @@ from migrate.stores.mariadb_errors import local_infile_refused, mariadb_faults, 
         (1205, TransientFault), (1213, TransientFault), (1020, TransientFault), (1317, TransientFault), (2006, ConnectionLost),
         (2013, ConnectionLost), (1053, ConnectionLost), (1927, ConnectionLost), (4031, ConnectionLost), (1045, EnvironmentFault),
         (2002, ConnectionLost), (2003, ConnectionLost), (1040, EnvironmentFault), (1114, EnvironmentFault), (1021, EnvironmentFault), (1064, InputError),
-        (1146, InputError), (1049, InputError), (65535, EnvironmentFault),
+        (1146, InputError), (1049, EnvironmentFault), (65535, EnvironmentFault),
     ],
 )  # fmt: skip
 def test_numbers_have_their_class(number: int, expected: type[MigrateError]) -> None:
     """Transient ones may be tried again, lost ones on a new connection, the others need somebody."""
     assert type(translated(pymysql.err.OperationalError(number, "text"))) is expected
+
+
+@pytest.mark.parametrize(
+    ("number", "message", "following"),
+    [
+        (2003, "cannot connect: text", "is the server running?"),
+        (2013, "the connection to the server is gone: text", "run again"),
+        (1049, "text (error 1049)", "check the name of the database in the URL, or create it"),
+        (1045, "text (error 1045)", "check the user, the password and the host that the user may come from"),
+        (1142, "text (error 1142)", "grant the database user what it needs, then run the same command again"),
+        (1114, "text (error 1114)", "run again when it is mended"),
+    ],
+)
+def test_who_cannot_connect_is_told_what_to_look_at(number: int, message: str, following: str) -> None:
+    """A server that never answered is not *gone*, and a refused user or a missing database is not mended by running again."""
+    error = translated(pymysql.err.OperationalError(number, "text"))
+    assert (error.message, error.next_step) == (message, following)
 
 
 @pytest.mark.parametrize(
