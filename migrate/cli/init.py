@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ def init(screen: Screen, *, out: Path | None, target: str, into: str, **source: 
         _without_password(screen, url, name) for url, name in ((source["source"], "SOURCE_URL"), (target, "TARGET_URL"))
     ]
     name = _name(source["table"] or into)
+    if kind == "files":
+        from_shape = replace(from_shape, name=_seen_from(out, from_shape.name))
     text = draft_mapping(from_shape, shape, Draft(name, urls[0], urls[1], kind))  # type: ignore[arg-type]
     marked = sum("# unsure" in line or FILL_IN in line for line in text.splitlines() if not line.startswith("#"))
     document = {"mapping": name, "text": text, "marked": marked, "file": None if out is None else str(out)}
@@ -66,6 +70,13 @@ def _source(source: str | None, table: str | None, files: str | None) -> TableSh
     if files is not None:
         return open_source(SourceSpec(None, files=expand(files))).shape
     return open_source(SourceSpec(source, table=table)).shape
+
+
+def _seen_from(out: Path | None, files: str) -> str:
+    """The path of files as the mapping file has to name it, relative to its own folder."""
+    if out is None or Path(files).is_absolute():
+        return files
+    return Path(os.path.relpath(files, out.parent)).as_posix()
 
 
 def _target(url: str, table: str) -> TableShape:

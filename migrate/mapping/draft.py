@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from migrate.mapping.names import SOURCE_RESERVED
 from migrate.mapping.synonyms import SYNONYMS
 from migrate.values import Column, TableShape
 
@@ -51,11 +52,17 @@ class Draft:
 
 def draft_mapping(source: TableShape, target: TableShape, draft: Draft) -> str:
     """YAML of a first mapping from `source` to `target`. Unsure fields carry `# unsure: …`, missing ones `FILL_IN`."""
-    matches = _match(source, target)
-    fields = [_field(column, matches.get(column.name), draft) for column in target.columns]
-    taken = {match.column.name for match in matches.values()}
-    unused = [name for name in source.names if name not in taken]
     key = target.primary_key or next((each.columns for each in target.unique_keys), ())
+    made = {column.name for column in target.columns if _made_by_database(column, key)}
+    matches = _match(source, target, made)
+    fields = [
+        (f"# {_scalar(column.name)}", "", f"{column.default_kind} by the database")
+        if column.name in made
+        else _field(column, matches.get(column.name), draft, key)
+        for column in target.columns
+    ]
+    taken = {match.column.name for match in matches.values()}
+    unused = [name for name in source.names if name not in taken and name not in SOURCE_RESERVED]
     lines = [
         "# A first mapping, made from both schemas. Look at every field; those marked `unsure` were matched by name alone,",
         f"# and `{FILL_IN}` stands where the target needs a value and no column of the source looks like it.",
@@ -93,12 +100,17 @@ def _source_key(source: TableShape) -> str | None:
 # ---------------------------------------------------------------- matching
 
 
-def _match(source: TableShape, target: TableShape) -> dict[str, _Match]:
+def _made_by_database(column: Column, key: tuple[str, ...]) -> bool:
+    """A mapping has to say what its key is, so a number that the database could give is mapped where it is the key."""
+    return column.default_kind == "generated" or (column.default_kind == "identity" and column.name not in key)
+
+
+def _match(source: TableShape, target: TableShape, made: set[str]) -> dict[str, _Match]:
     """Target column: the source column for it. Equal names first, then names known from the field, then names that look alike."""
     folded = {_fold(column.name): column for column in source.columns}
     found: dict[str, _Match] = {}
     for column in target.columns:
-        if column.default_kind in ("generated", "identity"):
+        if column.name in made:
             continue
         exact = folded.get(_fold(column.name))
         known = next((folded[_fold(name)] for name in SYNONYMS.get(column.name, ()) if _fold(name) in folded), None)
@@ -108,7 +120,7 @@ def _match(source: TableShape, target: TableShape) -> dict[str, _Match]:
             found[column.name] = _Match(known, sure=True, why="the usual name")
     free = {name: column for name, column in folded.items() if column not in [match.column for match in found.values()]}
     for column in target.columns:
-        if column.name not in found and column.default_kind not in ("generated", "identity"):
+        if column.name not in found and column.name not in made:
             near = difflib.get_close_matches(_fold(column.name), sorted(free), n=1, cutoff=_ALIKE)
             if near:
                 score = difflib.SequenceMatcher(None, _fold(column.name), near[0]).ratio()
@@ -123,13 +135,13 @@ def _fold(name: str) -> str:
 # ---------------------------------------------------------------- fields
 
 
-def _field(column: Column, match: _Match | None, draft: Draft) -> tuple[str, str, str]:
+def _field(column: Column, match: _Match | None, draft: Draft, key: tuple[str, ...]) -> tuple[str, str, str]:
     """Name, value and comment of a field; a name that begins with # is a line that is commented out."""
     name = _scalar(column.name)
-    if column.default_kind in ("generated", "identity"):
-        return f"# {name}", "", f"{column.default_kind} by the database"
     if match is None and column.name == _PROVENANCE:
         return name, f"{{value: {draft.name}}}", "where the rows came from; the scope rests on it"
+    if match is None and column.name in key:
+        return name, f"{{from: {FILL_IN}}}", f"must be filled: {column.type}, part of the key"
     if match is None:
         if column.nullable:
             return f"# {name}", "", f"{column.type}: no column of the source looks like it"
@@ -140,6 +152,8 @@ def _field(column: Column, match: _Match | None, draft: Draft) -> tuple[str, str
     doubts = [doubt] if doubt else []
     if not match.sure:
         doubts.insert(0, match.why)
+    if column.default_kind == "identity":
+        doubts.append("the database could number the rows itself")
     if column.name in _CODED:
         doubts.append("are these the target's codes? else use `values` or `lookup`")
     return name, value, f"unsure: {'; '.join(doubts)}" if doubts else ""

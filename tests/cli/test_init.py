@@ -68,3 +68,16 @@ def test_files_are_a_source_too(migrate: Migrate, project: Path) -> None:
     done = migrate("init", "--files", "old.csv", "--target", "sqlite:///new.db", "--into", "paid")
     assert done.code == 0, done.err
     assert 'files: "old.csv"' in done.out
+    assert "no field uses: name\n" in done.out
+
+
+def test_files_are_named_as_the_mapping_file_sees_them(migrate: Migrate, project: Path) -> None:
+    """A mapping's paths are relative to its own folder, wherever the command was given."""
+    for folder in ("exports", "mappings"):
+        (project / folder).mkdir()
+    (project / "exports" / "old.csv").write_text("no,payer,amount\n1,a,2.50\n", encoding="utf-8")
+    words = ("init", "--files", "exports/old.csv", "--target", "sqlite:///new.db", "--into", "paid")
+    done = migrate(*words, "-o", "mappings/first.yaml")
+    assert done.code == 0, done.err
+    assert 'files: "../exports/old.csv"' in (project / "mappings" / "first.yaml").read_text(encoding="utf-8")
+    assert migrate("check", "mappings/first.yaml").code == 0

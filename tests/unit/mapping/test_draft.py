@@ -103,3 +103,21 @@ def test_strange_names_and_types_give_a_valid_file() -> None:
 def test_the_same_schemas_give_the_same_text() -> None:
     """A draft can be compared with an earlier one."""
     assert draft_mapping(LEGACY, INVOICE, DRAFT) == draft_mapping(LEGACY, INVOICE, DRAFT)
+
+
+def test_a_key_that_the_database_could_number_is_mapped_all_the_same() -> None:
+    """Without its key a mapping is not valid; any other number that the database gives is left to it."""
+    new = table(
+        "paid",
+        column("id", INTEGER, default_kind="identity"),
+        column("seq", INTEGER, default_kind="identity"),
+        key=["id"],
+    )
+    for old_name, source in (("id", ("id",)), ("other_thing", (FILL_IN,))):
+        old = table("bill", column(old_name, INTEGER), column("seq", INTEGER), key=[old_name])
+        text, mapping = drafted(old, new)
+        assert mapping.targets[0].fields["id"].from_ == source
+        assert "seq" not in mapping.targets[0].fields
+        assert "# seq:   # identity by the database" in text
+        errors = [each for each in check_mapping(mapping, old, {"paid": new}) if each.level == "error"]
+        assert bool(errors) == (source == (FILL_IN,))
