@@ -215,7 +215,7 @@ class FieldCompiler:
         for name in spec.clean or ():
             if value.kind not in ("text", "null"):
                 raise FieldError("clean", f"`{name}` cleans texts, and this is {value.kind}", "drop `clean`")
-            after = self._stages.stage(value, cleaners.clean(name, value.sql))
+            after = self._stages.share(cleaners.clean(name, value.sql, self._keep), "VARCHAR")
             failed = cleaners.failed(name, value.sql, after.sql)
             if failed is not None:
                 self._troubles.append(Trouble(failed, (Fault("true", "CAST", cleaners.REASONS[name]),), value.sql))
@@ -225,19 +225,16 @@ class FieldCompiler:
     def _money(self, value: Value, target: LogicalType) -> Value:
         """Clean and convert in one: amounts that are clean already, nearly all, cost one cast and one comparison."""
         quick, same = self._quick(value, target)
-        slow = self._stages.stage(
-            same,
-            f"CASE WHEN {same.sql} THEN NULL ELSE _money_slow(_strip(_narrow({value.sql}))) END",
-            "VARCHAR",
-        )
-        conversion = convert(slow.sql, "VARCHAR", target)
-        exact = self._stages.stage(
-            slow, f"CASE WHEN {same.sql} THEN {quick.sql} ELSE {conversion.sql} END", target.duckdb
-        )
+        slow = cleaners.slow_money(value.sql, same.sql, self._keep)
+        conversion = convert(slow, "VARCHAR", target)
+        exact = self._stages.share(f"CASE WHEN {same.sql} THEN {quick.sql} ELSE {conversion.sql} END", target.duckdb)
         when = f"CASE WHEN {exact.sql} IS NULL AND {value.sql} IS NOT NULL THEN NOT _blank({value.sql}) ELSE false END"
-        unclean = Fault(f"{slow.sql} IS NULL", "CAST", cleaners.REASONS["money"])
+        unclean = Fault(f"{slow} IS NULL", "CAST", cleaners.REASONS["money"])
         self._troubles.append(Trouble(when, (unclean, *conversion.faults), value.sql))
         return exact
+
+    def _keep(self, sql: str, duckdb_type: str) -> str:
+        return self._stages.share(sql, duckdb_type).sql
 
     def _quick(self, value: Value, target: LogicalType) -> tuple[Value, Value]:
         """A text cast to a number in DuckDB's way, and whether that number's own text is the same: then the cast was exact."""

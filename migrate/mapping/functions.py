@@ -190,7 +190,7 @@ _ALL: tuple[Function, ...] = (
         "Full-width letters, digits and signs to ASCII; blank is NULL.",
         "halfwidth('（ＡＢ）１')",
         "(AB)1",
-        rewrite=lambda args: f"_halfwidth({args[0]})",
+        rewrite=lambda args, _: f"_halfwidth({args[0]})",
     ),
     Function(
         "digits",
@@ -216,7 +216,7 @@ _ALL: tuple[Function, ...] = (
         "Shortest text that reads back as the same floating number.",
         "float_text(1.5e0)",
         "1.5",
-        rewrite=lambda args: f"CAST({args[0]} AS VARCHAR)",
+        rewrite=lambda args, _: f"CAST({args[0]} AS VARCHAR)",
     ),
     # choices
     Function("coalesce", ("any",), "The first that is not NULL.", "coalesce(null, 'a')", "a", repeats=True),
@@ -226,7 +226,7 @@ _ALL: tuple[Function, ...] = (
         "The second when the first is NULL.",
         "ifnull(null, 'a')",
         "a",
-        rewrite=lambda args: f"coalesce({', '.join(args)})",
+        rewrite=lambda args, _: f"coalesce({', '.join(args)})",
     ),
     Function("nullif", ("any", "any"), "NULL when both are equal.", "nullif('0', '0')", "NULL"),
     Function("greatest", ("any",), "The greatest; NULLs are skipped.", "greatest(1, 2)", "2", repeats=True),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from migrate.mapping.casts import NUMBER_PATTERN
+from migrate.mapping.cleaners import Keep, clean, slow_money
 from migrate.mapping.duck import literal
 
-Rewrite = Callable[[tuple[str, ...]], str]
+Rewrite = Callable[[tuple[str, ...], Keep], str]
 
 
-def translate(args: tuple[str, ...]) -> str:
+def translate(args: tuple[str, ...], keep: Keep) -> str:  # noqa: ARG001 - a Rewrite
     """Deleting characters one by one is twice as fast as translate (measured), and the same."""
     text, old, new = args
     characters = old[1:-1].replace("''", "'")
@@ -23,43 +24,40 @@ def translate(args: tuple[str, ...]) -> str:
 
 def pad(side: str) -> Rewrite:
     """Fill up, and leave a longer text whole, where DuckDB cuts it."""
-    return lambda args: f"{side}({args[0]}, CAST(greatest({args[1]}, length({args[0]})) AS INTEGER), {args[2]})"
+    return lambda args, _: f"{side}({args[0]}, CAST(greatest({args[1]}, length({args[0]})) AS INTEGER), {args[2]})"
 
 
 def trim(side: str) -> Rewrite:
     """With one argument `trim` is the cleaner; `ltrim` and `rtrim` are DuckDB's."""
     if side == "trim":
-        return lambda args: f"_trim({args[0]})" if len(args) == 1 else f"trim({args[0]}, {args[1]})"
-    return lambda args: f"{side}({', '.join(args)})"
+        return lambda args, _: f"_trim({args[0]})" if len(args) == 1 else f"trim({args[0]}, {args[1]})"
+    return lambda args, _: f"{side}({', '.join(args)})"
 
 
-def money(args: tuple[str, ...]) -> str:
-    """The cleaner as a number; what is no amount raises for its row."""
-    quick = quick_money(args[0])
-    return money_from(args[0], quick, f"CAST({quick} AS VARCHAR) = {args[0]}")
+def money(args: tuple[str, ...], keep: Keep) -> str:
+    """The cleaner as a number; what is no amount raises for its row.
 
-
-def quick_money(text: str) -> str:
-    """An amount in plain notation with two fraction digits, as nearly all are; anything else may be rounded."""
-    return f"TRY_CAST({text} AS DECIMAL(18,2))"
-
-
-def money_from(text: str, quick: str, same: str) -> str:
-    """`quick` where it is the `same` as the text, the whole cleaner elsewhere."""
+    Nearly all amounts are plain with two fraction digits: they cost one cast and one comparison.
+    """
+    text = args[0]
+    quick = keep(f"TRY_CAST({text} AS DECIMAL(18,2))", "DECIMAL(18,2)")
+    same = keep(f"coalesce(CAST({quick} AS VARCHAR) = {text}, false)", "BOOLEAN")
+    slow = slow_money(text, same, keep)
     return (
         f"CASE WHEN {same} THEN CAST({quick} AS DECIMAL(38,13)) WHEN _blank({text}) THEN NULL"
-        f" WHEN regexp_full_match(_money({text}), '{NUMBER_PATTERN}0*')"
-        f" AND NOT regexp_matches(_money({text}), '[.][0-9]{{13}}[0-9]*[1-9]') THEN CAST(_money({text}) AS DECIMAL(38,13))"
+        f" WHEN regexp_full_match({slow}, '{NUMBER_PATTERN}0*')"
+        f" AND NOT regexp_matches({slow}, '[.][0-9]{{13}}[0-9]*[1-9]') THEN CAST({slow} AS DECIMAL(38,13))"
         f" WHEN {text} IS NOT NULL THEN {raising(text, 'an amount of money', 'DECIMAL(38,13)')} END"
     )
 
 
-def digits(args: tuple[str, ...]) -> str:
+def digits(args: tuple[str, ...], keep: Keep) -> str:
     """The cleaner; what has other characters raises for its row."""
-    x = args[0]
+    text = args[0]
+    clean_digits = keep(clean("digits", text, keep), "VARCHAR")
     return (
-        f"CASE WHEN _digits({x}) IS NOT NULL THEN _digits({x}) WHEN {x} IS NULL OR _blank({x}) THEN NULL"
-        f" ELSE CAST({raising(x, 'a number of digits only', 'BIGINT')} AS VARCHAR) END"
+        f"CASE WHEN {clean_digits} IS NOT NULL THEN {clean_digits} WHEN {text} IS NULL OR _blank({text}) THEN NULL"
+        f" ELSE CAST({raising(text, 'a number of digits only', 'BIGINT')} AS VARCHAR) END"
     )
 
 

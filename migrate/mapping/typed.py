@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from migrate.mapping.agreement import DECIMAL, MAX_DIGITS, NUMBERS, TIMES, agree, same_kind, too_wide
 from migrate.mapping.casts import NoConversion, convert, text_form
+from migrate.mapping.cleaners import in_place
 from migrate.mapping.compiled import Aggregation, Compiled
 from migrate.mapping.constraints import within
 from migrate.mapping.duck import TypeKind, TypeOracle, literal, quoted, unquoted
@@ -21,7 +22,7 @@ from migrate.mapping.expressions import Expression, ExpressionError, Expressions
 from migrate.mapping.formats import FormatError
 from migrate.mapping.functions import FUNCTIONS, Function
 from migrate.mapping.names import Names
-from migrate.mapping.rewrites import money_from, quick_money, raising
+from migrate.mapping.rewrites import raising
 from migrate.mapping.stages import Stages
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import LogicalType
@@ -129,6 +130,9 @@ class Compiler:
         self._oracle.declare(unquoted(shared.sql), part.type)
         return Compiled(shared.sql, part.type)
 
+    def _keep(self, sql: str, duckdb_type: str) -> str:
+        return self._once(Compiled(f"({sql})", duckdb_type)).sql
+
     def _descend(self, node: exp.Expr, operands: list[Compiled]) -> None:
         """Replace the operands below a node of syntax by their compiled SQL."""
         for child in list(node.iter_expressions()):
@@ -189,12 +193,9 @@ class Compiler:
         if function.name == "strptime":
             return self._strptime(node, arguments)
         texts = tuple(argument.sql for argument in arguments)
-        if function.name == "money":
-            quick = self._once(Compiled(quick_money(texts[0]), "DECIMAL(18,2)"))
-            same = self._once(Compiled(f"coalesce(CAST({quick.sql} AS VARCHAR) = {texts[0]}, false)", "BOOLEAN"))
-            return f"({money_from(texts[0], quick.sql, same.sql)})"
         if function.rewrite is not None:
-            return f"({function.rewrite(texts)})"
+            ahead = not any(argument.may_fail for argument in arguments)
+            return f"({function.rewrite(texts, self._keep if ahead else in_place)})"
         return f"{function.name}({', '.join(texts)})"
 
     def _strptime(self, node: exp.Expr, arguments: list[Compiled]) -> str:
