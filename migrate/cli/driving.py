@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from migrate.cli import failures
 from migrate.cli.screen import Screen
-from migrate.cli.signals import stop_on_signals
+from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.summaries import summary
 from migrate.errors import EnvironmentFault, Interrupted, Paused, StateError
 
@@ -19,16 +18,17 @@ if TYPE_CHECKING:
     from migrate.engine.stop import StopToken
     from migrate.engine.summary import RunSummary
 
+T = TypeVar("T")
 
-@contextmanager
-def driving(screen: Screen) -> Iterator[tuple[StopToken, Listener]]:
-    """The stop that signals set, and the listener that shows progress, while the block works."""
+
+def driven(screen: Screen, work: Callable[[StopToken, Listener], T]) -> T:
+    """What `work` returns, given the stop that signals set and the listener that shows progress meanwhile."""
     from migrate.engine.stop import StopToken
     from migrate.progress.listening import Audience
 
     stop, say = StopToken(), screen.say
     with Audience(screen.err, say) as audience, stop_on_signals(stop, lambda: audience.announce(say("stopping"))):
-        yield stop, audience
+        return beside(lambda: work(stop, audience))
 
 
 def stopped_or(screen: Screen, mappings: Sequence[Path], options: RunOptions, work: Callable[[], int]) -> int:

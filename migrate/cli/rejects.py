@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from migrate.cli.driving import driving, stopped_or
+from migrate.cli.driving import driven, stopped_or
 from migrate.cli.options import FILE, Group, in_target, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, cell
 from migrate.cli.summaries import summary
@@ -106,8 +106,7 @@ def replay(screen: Screen, mapping: Path, **chosen: Any) -> int:
 def _replay(screen: Screen, mapping: Path, options: RunOptions) -> int:
     from migrate.engine.replay import rejects_replay
 
-    with driving(screen) as (stop, listen):
-        done = rejects_replay(mapping, options, stop=stop, listen=listen)
+    done = driven(screen, lambda stop, listen: rejects_replay(mapping, options, stop=stop, listen=listen))
     counted = {"units": done.units, "mapped": done.mapped, "rejected": done.rejected}
     verdict = screen.say("replayed", **{name: count_text(count) for name, count in counted.items()})
     screen.result({**done.summary.to_json(), "replay": counted}, summary(done.summary, screen), Text(verdict))

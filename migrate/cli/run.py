@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from migrate.cli.driving import driving, show_runs, stopped_or
+from migrate.cli.driving import driven, show_runs, stopped_or
 from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen
 
@@ -34,8 +34,7 @@ def run(screen: Screen, mappings: tuple[Path, ...], **chosen: Any) -> int:
 def _run(screen: Screen, mappings: tuple[Path, ...], options: RunOptions) -> int:
     from migrate.engine.run import run as run_mappings
 
-    with driving(screen) as (stop, listen):
-        runs = run_mappings(mappings, options, stop=stop, listen=listen)
+    runs = driven(screen, lambda stop, listen: run_mappings(mappings, options, stop=stop, listen=listen))
     show_runs(screen, runs)
     if any(each.counts.rejected for each in runs):
         screen.note(screen.say("rejects_hint", mapping=mappings[0] if len(mappings) == 1 else "MAPPING"))

@@ -10,15 +10,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from migrate.engine.stop import StopToken
 
 INTERRUPTED_EXIT: Final = 130
+T = TypeVar("T")
 
 
 @contextmanager
@@ -49,6 +51,24 @@ def stop_on_signals(stop: StopToken, announce: Callable[[], None] = lambda: None
             signal.signal(number, handler)
         signals.put(None)
         waiter.join()
+
+
+def beside(work: Callable[[], T]) -> T:
+    """What `work` returns or raises, done by a thread of its own while this one waits for it and answers signals.
+
+    ADBC puts a SIGINT handler of its own in the place of ours while the main thread is inside of one of its calls: the stop would not be
+    heard, and the call would fail instead.
+    """
+    outcome: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the waiting thread raises it
+            outcome.set_exception(error)
+
+    threading.Thread(target=do, name="work", daemon=True).start()
+    return outcome.result()
 
 
 def _set_on(signals: SimpleQueue[int | None], stop: StopToken) -> None:

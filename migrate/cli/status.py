@@ -13,7 +13,7 @@ from rich.text import Text
 
 from migrate.cli.options import FILE, Command, Duration, in_target, with_screen
 from migrate.cli.screen import Screen
-from migrate.cli.signals import stop_on_signals
+from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.summaries import overview, summary
 from migrate.errors import InputError
 
@@ -59,7 +59,7 @@ def _watch(screen: Screen, mapping: Path | None, options: RunOptions, interval: 
     live = Live(console=screen.out, auto_refresh=False) if screen.out.is_terminal else None
     with stop_on_signals(stop), live or nullcontext():
         while not stop.is_set:
-            picture = _picture(screen, mapping, read_status(mapping, options))
+            picture = _picture(screen, mapping, beside(lambda: read_status(mapping, options)))
             if live is not None:
                 live.update(Group(picture, hint), refresh=True)
             else:

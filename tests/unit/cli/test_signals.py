@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import adbc_driver_sqlite.dbapi
 import pytest
 
-from migrate.cli.signals import stop_on_signals
+from migrate.cli.signals import beside, stop_on_signals
 from migrate.engine.stop import StopToken
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,9 +39,40 @@ def test_without_a_signal_nothing_is_asked() -> None:
     assert not stop.is_set
 
 
+def test_a_signal_during_a_database_call_is_heard(tmp_path: Path) -> None:
+    """ADBC takes SIGINT for itself while the main thread is inside of it, so calls are made beside: the call ends well and the stop is set."""
+    stop, begins = StopToken(), threading.Event()
+    counting = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT count(*) FROM n"
+    )
+
+    def count() -> object:
+        with adbc_driver_sqlite.dbapi.connect(str(tmp_path / "any.db")) as connection, connection.cursor() as cursor:
+            begins.set()
+            cursor.execute(counting)
+            return cursor.fetchone()
+
+    def press() -> None:
+        begins.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with stop_on_signals(stop):
+        assert beside(count) == (2000000,)
+        assert stop.wait(10)
+    presser.join()
+
+
+def test_what_is_done_beside_fails_as_it_would_here() -> None:
+    """The error of the work is raised where it was asked for."""
+    with pytest.raises(ZeroDivisionError):
+        beside(lambda: 1 // 0)
+
+
 STUBBORN = """
 import os, signal, sys
-from migrate.cli.signals import stop_on_signals
+from migrate.cli.signals import beside, stop_on_signals
 from migrate.engine.stop import StopToken
 
 sys.stdout.write("kept")
