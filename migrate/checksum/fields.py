@@ -202,12 +202,15 @@ def _days(days: pa.Array, head: str, lead: str, tail: str) -> Field:
     distinct = coded.dictionary.to_numpy().astype(np.int64)
     known = (distinct >= _FIRST_DAY) & (distinct <= _LAST_DAY)
     written = np.datetime_as_string(np.where(known, distinct, 0).astype("datetime64[D]"))
-    texts = pa.array(
-        [f"{head}{text}{tail}" if ok else None for text, ok in zip(written, known, strict=True)] + [lead + "N"],
-        pa.string(),
-    )
+    texts = pa.array(written, pa.string(), mask=~known)
+    texts = pa.concat_arrays([pc.binary_join_element_wise(head, texts, tail, ""), _null_field(lead)])
     pieces = pc.take(texts, pc.fill_null(coded.indices, len(distinct)), boundscheck=False)
     return Field([pieces], _mask(pieces.is_null()) if pieces.null_count else None)
+
+
+@cache
+def _null_field(lead: str) -> pa.Array:
+    return pa.array([lead + "N"], pa.string())
 
 
 def _time(values: pa.Array, lead: str) -> Field:

@@ -73,8 +73,11 @@ def finding_entries(mapped: Mapped, unit_columns: Sequence[str]) -> pa.Table:
 
 def only_wanted(mapped: Mapped, job: Job, unit_columns: Sequence[str]) -> Mapped:
     """Without the units that the job did not ask for: source rows can share the key of one that it did."""
-    texts = _unit_texts(mapped.units, unit_columns, np.asarray(mapped.units[UNIT])) if isinstance(job, UnitsJob) else []
-    unwanted = [unit for unit, text in zip(mapped.units[UNIT].to_pylist(), texts, strict=False) if not job.wants(text)]
+    if not isinstance(job, UnitsJob):
+        return mapped
+    numbers = np.asarray(mapped.units[UNIT])
+    texts = _unit_texts(mapped.units, unit_columns, numbers)
+    unwanted = [unit for unit, text in zip(numbers.tolist(), texts, strict=True) if not job.wants(text)]
     if not unwanted:
         return mapped
 

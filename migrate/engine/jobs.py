@@ -35,10 +35,6 @@ class Job(Protocol):
         """The source rows, in chunks that cut through no unit; at least one, which may be empty."""
         ...
 
-    def wants(self, unit: str) -> bool:
-        """Is this unit (`write.settle.unit_text`) part of the batch?"""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class RangeJob:
@@ -59,10 +55,6 @@ class RangeJob:
     def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
         """Read the range."""
         return read_chunks(reader, self.key_range, program, CHUNK_BYTES)
-
-    def wants(self, unit: str) -> bool:  # noqa: ARG002 - every unit of the range
-        """Always."""
-        return True
 
 
 @dataclass(frozen=True, slots=True)

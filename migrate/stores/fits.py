@@ -9,8 +9,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -64,18 +66,18 @@ def value_violation(table: TableShape, column: Column, value: pa.Scalar) -> Cons
 def _integer_range(logical: LogicalType, values: pa.Array) -> pa.Array | None:
     bad: pa.Array | None = None
     if logical.low is not None:
-        bad = pc.less(values, pa.scalar(logical.low, pa.decimal128(38, 0)).cast(_comparable(values, logical.low)))
+        bad = pc.less(values, _bound(logical.low, values.type))
     if logical.high is not None:
-        above = pc.greater(
-            values, pa.scalar(logical.high, pa.decimal128(38, 0)).cast(_comparable(values, logical.high))
-        )
+        above = pc.greater(values, _bound(logical.high, values.type))
         bad = above if bad is None else pc.or_(bad, above)
     return bad
 
 
-def _comparable(values: pa.Array, bound: int) -> pa.DataType:
+@cache
+def _bound(bound: int, arrow: pa.DataType) -> pa.Scalar:
     fits = -(2**63) <= bound < 2**63
-    return values.type if fits and pa.types.is_integer(values.type) else pa.decimal128(38, 0)
+    exact = pa.scalar(bound, pa.decimal128(38, 0))
+    return exact.cast(arrow) if fits and pa.types.is_integer(arrow) else exact
 
 
 def _decimal_digits(logical: LogicalType, values: pa.Array) -> pa.Array | None:
@@ -114,14 +116,20 @@ def _float_bits(logical: LogicalType, values: pa.Array) -> pa.Array | None:
 
 
 def _text_length(logical: LogicalType, values: pa.Array) -> pa.Array | None:
-    return None if logical.length is None else pc.greater(pc.utf8_length(values), logical.length)
+    # No text has more characters than bytes, and bytes need no counting.
+    if logical.length is None or _most_bytes(values) <= logical.length:
+        return None
+    return pc.greater(pc.utf8_length(values), logical.length)
+
+
+def _most_bytes(values: pa.Array) -> int:
+    return pc.max(pc.binary_length(values)).as_py() or 0
 
 
 def _text_bytes(logical: LogicalType, values: pa.Array) -> pa.Array | None:
     if logical.max_bytes is None:
         return None
-    longest = pc.max(pc.binary_length(values)).as_py() or 0
-    if longest <= logical.max_bytes:
+    if _most_bytes(values) <= logical.max_bytes:
         return None
     if logical.charset in {None, "utf8mb3"}:
         return pc.greater(pc.binary_length(values), logical.max_bytes)
@@ -154,7 +162,18 @@ def _encodable(text: str | None, charset: str) -> bool:
 
 
 def _text_nul(logical: LogicalType, values: pa.Array) -> pa.Array | None:
-    return None if logical.nul else pc.match_substring(values, "\0")
+    # Looking for a zero byte in all texts at once costs next to nothing, and only then each text is searched.
+    return None if logical.nul or _bytes(values).all() else pc.match_substring(values, "\0")
+
+
+def _bytes(values: pa.Array) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """All bytes of a text column, without copying; whatever stands behind a NULL is among them."""
+    _, offsets, data = values.buffers()
+    if data is None:
+        return np.empty(0, dtype=np.uint8)
+    width = np.int64 if pa.types.is_large_string(values.type) else np.int32
+    places = np.frombuffer(offsets, width)[values.offset : values.offset + len(values) + 1]
+    return np.frombuffer(data, np.uint8)[places[0] : places[-1]]
 
 
 def _text_spaces(logical: LogicalType, values: pa.Array) -> pa.Array | None:
@@ -183,6 +202,7 @@ def _bounds(logical: LogicalType, values: pa.Array) -> pa.Array | None:
     return bad
 
 
+@cache
 def _moment(text: str, arrow: pa.DataType) -> pa.Scalar:
     zoned = pa.types.is_timestamp(arrow) and arrow.tz is not None
     plain = text.removesuffix("Z").removesuffix("+00:00")
