@@ -18,8 +18,12 @@ class Breaker:
 
     def add(self, counts: Counts) -> str | None:
         """Take a finished batch into account; why the run must pause, or None."""
-        self.seen = self.seen + counts
         self.batches += 1
+        return self.add_settled(counts)
+
+    def add_settled(self, counts: Counts) -> str | None:
+        """The same for what the last phase settled: rejects like others, but no batch of rows read."""
+        self.seen = self.seen + counts
         return self._over("rejects", self.seen.rejected, self.limits.rejects) or self._over(
             "warnings", self.seen.warnings, self.limits.warnings
         )

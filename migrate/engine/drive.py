@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pyarrow as pa
 
+from migrate.engine.breaker import Breaker
 from migrate.engine.events import Listener, Notice, RunEnded, RunStarted
 from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.lookups import file_lookups, lookup_digests, table_lookups
@@ -46,6 +47,7 @@ class Drive:
         self.stop = stop
         self.listen = listen
         self.heartbeat = Heartbeat(ledger, started.lease)
+        self.breaker = Breaker(plan.mapping.limits)
 
     @property
     def run(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from migrate.engine.breaker import Breaker
 from migrate.engine.entries import raw_rows
 from migrate.engine.events import Notice, PhaseStarted
 from migrate.engine.heartbeat import Heartbeat
@@ -20,20 +21,23 @@ from migrate.write.settle import PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 
-def settle_all(shop: Workshop, heartbeat: Heartbeat) -> None:
+def settle_all(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker) -> None:
     """Settle what any pass of the run left pending: an interrupted replay leaves units too, and a run is not complete with them."""
     for each in read_passes(shop.ledger, shop.lease.run):
-        settle_pending(replace(shop, pass_no=each.number), heartbeat)
+        settle_pending(replace(shop, pass_no=each.number), heartbeat, breaker)
 
 
-def settle_pending(shop: Workshop, heartbeat: Heartbeat) -> None:
-    """Rounds over the pending units of the pass until none is left; one writer."""
+def settle_pending(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker) -> None:
+    """Rounds over the pending units of the pass until none is left; one writer.
+
+    Raises Paused when an operator asks for it or a limit is over, Interrupted on a signal: between two transactions.
+    """
     if next_pending(shop.ledger, shop.lease.run, shop.pass_no, ()) is None:
         return
     shop.listen(PhaseStarted(shop.plan.name, "settle"))
     worker = Worker(shop, "settle")
     try:
-        _rounds(shop, heartbeat, worker)
+        _rounds(shop, heartbeat, breaker, worker)
     finally:
         worker.close()
 
@@ -88,23 +92,26 @@ def _incomplete(shop: Workshop, what: str) -> DataError:
     )
 
 
-def _rounds(shop: Workshop, heartbeat: Heartbeat, worker: Worker) -> None:
+def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Worker) -> None:
     final = False
     while True:
         deferred: list[PendingId] = []
         moved = False
         while (which := next_pending(shop.ledger, shop.lease.run, shop.pass_no, deferred)) is not None:
             _obey(shop, heartbeat)
-            outcome = _settle_one(shop, worker, which, final=final)
+            outcome, counts = _settle_one(shop, worker, which, final=final)
             deferred += outcome.deferred
             moved = moved or outcome.moved
+            reason = breaker.add_settled(counts)
+            if reason is not None:
+                raise Paused(reason)
         if not deferred:
             return
         # After a round in which nothing moved no parent is coming and no winner goes.
         final = not moved
 
 
-def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> Settled:
+def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> tuple[Settled, Counts]:
     number = min(applied_ranges(shop.ledger, shop.lease.run, shop.pass_no), default=0)
     batch = BatchId(shop.lease.run, shop.pass_no, min(number, 0) - 1)
     settler = Settler(
@@ -116,23 +123,24 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool
         lambda keys: _raw_of(worker, shop, keys),
     )
 
-    def step() -> Settled:
+    def step() -> tuple[Settled, Counts]:
         with shop.gate:
             transaction = BatchTransaction(shop.ledger, worker.session, shop.lease, batch, shop.tables)
             try:
                 shop.hear(transaction.begin("settle"))
                 outcome = settler.settle(transaction, worker.session, which, final=final)
-                transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
+                counts = transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
             except AlreadyApplied:
                 # The answer to an earlier COMMIT was lost; which units were deferred is seen again in the next round.
-                return Settled(moved=True)
+                entries = read_entries(shop.ledger, shop.lease.run, shop.pass_no)
+                return Settled(moved=True), next(each.counts for each in entries if each.range_no == batch.range_no)
             except BaseException:
                 transaction.abandon()
                 raise
-        return outcome
+        return outcome, counts
 
-    outcome, _ = worker.persist(step, "settling pending units")
-    return outcome
+    settled, _ = worker.persist(step, "settling pending units")
+    return settled
 
 
 def _raw_of(worker: Worker, shop: Workshop, keys: Sequence[Key]) -> Mapping[Key, str]:

@@ -42,14 +42,14 @@ class _Done:
 class BatchLoop:
     """Runs the batches of one pass with `workers` threads (default `WORKERS`)."""
 
-    def __init__(self, shop: Workshop, heartbeat: Heartbeat, workers: int | None) -> None:
+    def __init__(self, shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, workers: int | None) -> None:
         self._shop = shop
         self._heartbeat = heartbeat
         self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._all = [Worker(shop, f"{threading.get_ident():x}-{number}") for number in range(workers or WORKERS)]
         for worker in self._all:
             self._workers.put(worker)
-        self._breaker = Breaker(shop.plan.mapping.limits)
+        self._breaker = breaker
         self._running: set[Future[_Done]] = set()
         self._free_at = time.monotonic()
 

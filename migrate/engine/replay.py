@@ -128,8 +128,8 @@ def _replay(drive: Drive, options: RunOptions, units: list[str]) -> None:
     with driving(drive):
         shop = workshop(drive)
         drive.listen(PhaseStarted(drive.plan.name, "replay"))
-        BatchLoop(shop, drive.heartbeat, options.workers).run(_jobs(drive, units))
-        settle_pending(shop, drive.heartbeat)
+        BatchLoop(shop, drive.heartbeat, drive.breaker, options.workers).run(_jobs(drive, units))
+        settle_pending(shop, drive.heartbeat, drive.breaker)
         complete(shop)
 
 

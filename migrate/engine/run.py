@@ -71,6 +71,6 @@ def _to_the_end(drive: Drive, options: RunOptions) -> None:
         drive.listen(PhaseStarted(drive.plan.name, "batches"))
         ranges = Ranges(drive.ledger, drive.run, drive.pass_no, drive.plan.range_columns, drive.plan.batch_rows)
         with drive.source.border_reader() as reader:
-            BatchLoop(shop, drive.heartbeat, options.workers).run(map(RangeJob, ranges.walk(reader)))
-        settle_all(shop, drive.heartbeat)
+            BatchLoop(shop, drive.heartbeat, drive.breaker, options.workers).run(map(RangeJob, ranges.walk(reader)))
+        settle_all(shop, drive.heartbeat, drive.breaker)
         complete(shop)

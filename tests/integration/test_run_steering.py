@@ -94,6 +94,16 @@ def test_a_limit_pauses_the_run_with_its_reason(small: Scenario, limits: str, re
     assert_sound(scenario)
 
 
+def test_a_limit_pauses_in_the_last_phase_too(small: Scenario) -> None:
+    """Rejects that only the last phase decides, since other units have their keys, go over the limit that those of the batches did not."""
+    scenario = small
+    _edit(scenario, "mapping: docs\n", "mapping: docs\nlimits: {rejects: 4}\n")
+    paused = finished(Job(scenario, workers=1))
+    assert (paused.code, "over the limit" in paused.error) == (5, True), paused
+    assert min(_batches(scenario)) < 0
+    assert_sound(scenario, complete=False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_lets_the_batch_in_hand_finish(scenario: Scenario, number: signal.Signals) -> None:
     """One SIGINT or SIGTERM: the batch in hand is committed, the process exits 130, and the same command goes on."""

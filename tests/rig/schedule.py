@@ -114,7 +114,7 @@ def run_scheduled(
             with _workers([Worker(shop, f"worker-{each}") for each in range(workers)]) as busy:
                 for turn, key_range in enumerate(order(ranges)):
                     busy[turn % workers].do(job(key_range))
-            settle_pending(shop, drive.heartbeat)
+            settle_pending(shop, drive.heartbeat, drive.breaker)
             complete(shop)
             release(ledger, drive.started.lease)
         ended = read_run(ledger, run)

@@ -58,3 +58,13 @@ def test_warnings_have_a_limit_of_their_own() -> None:
     assert Breaker(limits("1")).add(Counts(read=5, mapped=5, warnings=5)) is None
     reason = Breaker(limits(warnings="2")).add(Counts(read=5, mapped=5, warnings=5))
     assert reason == "5 warnings since the last resume are over the limit of 2"
+
+
+def test_rejects_of_the_last_phase_count_as_others_do() -> None:
+    """What was pending and is rejected in the end adds to the rejects, and neither to the rows read nor to the batches."""
+    breaker = Breaker(limits("10%", first_batches="2"))
+    settled = Counts(pending=-3, rejected=3)
+    assert breaker.add(Counts(read=10, mapped=4, pending=6)) is None
+    assert breaker.add_settled(settled) is None
+    assert breaker.add(Counts(read=30, mapped=30)) is None
+    assert breaker.add_settled(settled) is not None
