@@ -25,7 +25,7 @@ from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.lease import HeldLedger, Lease
+from migrate.ledger.lease import HeldLedger, Lease, read_lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import Pass, Run, adopt_mapping, applied_ranges, begin_pass, current_run, read_passes, read_run
 from migrate.stores.opening import open_target
@@ -55,9 +55,11 @@ def rejects_replay(path: Path, options: RunOptions, *, stop: StopToken, listen: 
     try:
         ledger = Ledger(store, plan.ledger_schema)
         ledger.require()
+        # As in `start`: looked at before the run.
+        holding = read_lease(ledger, plan.name)
         run = _replayable(ledger, plan)
         with SourceAccess(plan) as source:
-            lease = take_up(ledger, plan, run, listen)
+            lease = take_up(ledger, plan, run, holding, listen)
             held = HeldLedger(ledger, lease)
             _adopt(held, plan, run, listen)
             current = _replay_pass(held, run, source.begun_at)

@@ -8,7 +8,7 @@ from migrate.engine.events import Listener, Notice
 from migrate.engine.plan import Plan
 from migrate.errors import InputError, Paused, StateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.lease import HeldLedger, Lease, acquire, held_by_another, read_lease
+from migrate.ledger.lease import HeldLedger, Holding, Lease, acquire, held_by_another, read_lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import (
     Pass,
@@ -47,9 +47,11 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
 
     Raises StateError (held by another process, fingerprint changed, being rolled back) or Paused.
     """
-    existing = _to_resume(ledger, plan)
+    # Looked at before the run: whoever changes the run from here on has taken the lease, and is seen when it is to be taken.
+    holding = read_lease(ledger, plan.name)
+    existing = _to_resume(ledger, plan, holding)
     run_id = existing.run if existing is not None else new_run_id(now_ms(ledger))
-    lease = _take_lease(ledger, plan, run_id, listen)
+    lease = _take_lease(ledger, plan, run_id, holding, listen)
     ledger = HeldLedger(ledger, lease)
     run = read_run(ledger, run_id)
     if run is None:
@@ -62,15 +64,18 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
     return Started(run, lease, current, existing is not None)
 
 
-def take_up(ledger: Ledger, plan: Plan, run: Run, listen: Listener) -> Lease:
-    """Take the lease of a run that is there, whatever its state; raises StateError when another process holds it."""
-    lease = _take_lease(ledger, plan, run.run, listen)
+def take_up(ledger: Ledger, plan: Plan, run: Run, holding: Holding | None, listen: Listener) -> Lease:
+    """Take the lease of a run that is there, whatever its state; `holding` is the lease from before the run was read.
+
+    Raises StateError when another process holds it, or has taken it since.
+    """
+    lease = _take_lease(ledger, plan, run.run, holding, listen)
     _resume(HeldLedger(ledger, lease), plan, run, lease)
     return lease
 
 
-def _take_lease(ledger: Ledger, plan: Plan, run_id: str, listen: Listener) -> Lease:
-    lease, before = acquire(ledger, plan.name, run_id)
+def _take_lease(ledger: Ledger, plan: Plan, run_id: str, before: Holding | None, listen: Listener) -> Lease:
+    lease = acquire(ledger, plan.name, run_id, before)
     if before is not None and before.holder is not None:
         detail = {"from": str(before.holder), "epoch": lease.epoch}
         add_event(HeldLedger(ledger, lease), plan.name, run_id, "takeover", detail)
@@ -83,12 +88,11 @@ def _resume(ledger: Ledger, plan: Plan, run: Run, lease: Lease) -> None:
     add_event(ledger, plan.name, run.run, "resume", {"epoch": lease.epoch})
 
 
-def _to_resume(ledger: Ledger, plan: Plan) -> Run | None:
+def _to_resume(ledger: Ledger, plan: Plan, holding: Holding | None) -> Run | None:
     """The run to take up again, or None to begin a new one."""
-    run = current_run(ledger, plan.name)
+    run = read_run(ledger, holding.run) if holding is not None else None
     if run is None or run.state in {"rolled_back", "complete"}:
         return None
-    holding = read_lease(ledger, plan.name)
     if holding is not None and holding.live:
         raise held_by_another(plan.name, holding)
     if run.state == "rolling_back":

@@ -73,12 +73,11 @@ def read_lease(ledger: Ledger, mapping: str) -> Holding | None:
     return Holding(row.run, row.epoch, row.wanted_epoch, holder, int(row.remaining_ms), steering)
 
 
-def acquire(ledger: Ledger, mapping: str, run: str) -> tuple[Lease, Holding | None]:
-    """Take the lease for `run`, whose row exists already; also returns what was there before.
+def acquire(ledger: Ledger, mapping: str, run: str, before: Holding | None) -> Lease:
+    """Take the lease for `run`. `before` is the lease as it was when the caller decided on that run: it must still be so.
 
     Raises StateError when a process that may be alive holds it, or when another one was faster.
     """
-    before = read_lease(ledger, mapping)
     if before is not None and before.live:
         raise held_by_another(mapping, before)
     holder = this_process().to_text()
@@ -90,7 +89,7 @@ def acquire(ledger: Ledger, mapping: str, run: str) -> tuple[Lease, Holding | No
         )
     _end_older_workers(ledger, run if before is None else before.run, epoch)
     _raise_epoch(ledger, mapping, run, epoch)
-    return Lease(mapping, run, epoch, holder), before
+    return Lease(mapping, run, epoch, holder)
 
 
 def held_by_another(mapping: str, holding: Holding) -> StateError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.faults.injection import Strike
+from tests.faults.injection import Strike, When
 from tests.faults.outcome import assert_sound, everything, outcome, undisturbed
 from tests.faults.runner import Job, Running, finished, started
 from tests.faults.scenario import Scenario, connected, prepare, reset
@@ -135,6 +135,27 @@ def test_of_two_processes_that_take_over_at_once_exactly_one_runs(
     killed = finished(Job(scenario, strikes=(Strike("commit", "after", 2, phase="batches"),)))
     assert killed.code == -signal.SIGKILL
     _meet(scenario, Strike("ledger update migrate_lease", "before", 1, "hold"))
+    assert outcome(scenario) == expected
+    assert_sound(scenario)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_began_meanwhile_is_not_put_aside(
+    database_url: str, second_database_url: str, tmp_path: Path, when: When
+) -> None:
+    """Who found no run, and gets to the lease when another process began one and died, goes on with that one or exits 4."""
+    scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
+    expected = undisturbed(scenario)
+    with started(Job(scenario, strikes=(Strike("ledger select migrate_lease", when, 1, "hold"),))) as late:
+        late.until_held()
+        killed = finished(Job(scenario, strikes=(Strike("commit", "after", 2, phase="batches"),)))
+        assert killed.code == -signal.SIGKILL
+        late.let_go()
+        ending = late.ending()
+    assert ending.code == (0 if when == "before" else 4), ending
+    assert finished(Job(scenario)).code == 0
+    with connected(scenario.target) as connection:
+        assert connection.execute(sa.text("select count(*) from migrate_run")).scalar_one() == 1
     assert outcome(scenario) == expected
     assert_sound(scenario)
 
