@@ -8,7 +8,7 @@ from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import Lease, read_lease
 from migrate.ledger.log import add_event
-from migrate.ledger.runs import Run, current_run, set_state
+from migrate.ledger.runs import Run, current_run
 
 
 def pause(ledger: Ledger, mapping: str, reason: str) -> None:
@@ -29,14 +29,18 @@ def resume(ledger: Ledger, mapping: str) -> str | None:
     reason = holding.steering.pause_reason if holding is not None else None
     if reason is None:
         return None
-    table = ledger.tables.lease
+    lease, runs = ledger.tables.lease, ledger.tables.run
+    paused = (runs.c.run == run.run) & (runs.c.state == "paused")
     with ledger.writing() as connection:
         connection.execute(
-            sa.update(table).where(table.c.mapping == mapping).values(pause_reason=sa.null(), paused_ms=sa.null())
+            sa.update(lease).where(lease.c.mapping == mapping).values(pause_reason=sa.null(), paused_ms=sa.null())
         )
+        if holding is not None and not holding.live:
+            # Together with the pause: once that is gone, somebody else may run it, and say how it stands.
+            connection.execute(
+                sa.update(runs).where(paused).values(state="interrupted", reason=sa.null(), changed_ms=ledger.clock)
+            )
     add_event(ledger, mapping, run.run, "resume-allowed", {"was": reason})
-    if holding is not None and not holding.live:
-        set_state(ledger, run.run, "interrupted", None)
     return reason
 
 

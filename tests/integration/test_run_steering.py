@@ -6,10 +6,15 @@ import signal
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from migrate.engine.options import RunOptions
 from migrate.engine.steer import ledger_show, pause, resume, throttle
 from migrate.errors import StateError
+from migrate.ledger import steering
+from migrate.ledger.connection import Ledger
+from migrate.ledger.runs import current_run
+from migrate.stores.opening import open_target
 from tests.faults.injection import Strike
 from tests.faults.outcome import assert_sound, everything, outcome, undisturbed
 from tests.faults.runner import Job, finished, started
@@ -67,6 +72,30 @@ def test_a_pause_from_outside_stops_at_the_next_batch_border(scenario: Scenario)
     assert finished(Job(scenario)).code == 0
     assert outcome(scenario) == expected
     assert_sound(scenario)
+
+
+def test_a_run_that_begins_while_its_pause_is_cleared_has_the_last_word(scenario: Scenario) -> None:
+    """`resume` is still at work when somebody runs the mapping to its end: the run stays complete."""
+    with started(Job(scenario, workers=1, strikes=(BEFORE_THE_THIRD_BATCH,))) as running:
+        running.until_held()
+        pause(scenario.mappings[0], "lunch", _options(scenario))
+        running.let_go()
+        assert running.ending().code == 5
+    store = open_target(scenario.target)
+
+    def run_meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "INSERT INTO migrate_event" in statement:
+            assert finished(Job(scenario)).code == 0
+
+    try:
+        ledger = Ledger(store)
+        sa.event.listen(store.engine(), "before_cursor_execute", run_meanwhile)
+        assert steering.resume(ledger, "docs") == "lunch"
+        run = current_run(ledger, "docs")
+        assert run is not None
+        assert run.state == "complete"
+    finally:
+        store.close()
 
 
 @pytest.mark.parametrize(
