@@ -63,12 +63,9 @@ class Counts:
         return self.read == self.mapped + self.filtered + self.rejected + self.pending
 
     def targets_add_up(self, ungrouped: frozenset[str]) -> bool:
-        """True when each ungrouped target accounts for every mapped row exactly once."""
-        return all(
-            counts.written + counts.updated + counts.identical + counts.kept == self.mapped
-            for name, counts in self.targets.items()
-            if name in ungrouped
-        )
+        """True when each ungrouped target accounts for every mapped row exactly once; one that is not counted accounts for none."""
+        found = (self.targets.get(name, TargetCounts()) for name in ungrouped)
+        return all(each.written + each.updated + each.identical + each.kept == self.mapped for each in found)
 
     def targets_text(self) -> str:
         """The per-target counts as canonical JSON, for the ledger."""

@@ -46,6 +46,7 @@ def test_each_ungrouped_target_accounts_for_every_mapped_row() -> None:
     value = Counts(10, 10, targets={"t": TargetCounts(4, 3, 2, 1, deleted=7), "g": TargetCounts(written=2, groups=2)})
     assert value.targets_add_up(frozenset({"t"}))
     assert not value.targets_add_up(frozenset({"t", "g"}))
+    assert not value.targets_add_up(frozenset({"t", "not counted at all"}))
 
 
 def test_groups_are_shown_for_grouped_targets_only() -> None:
