@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from migrate.errors import DataError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts, targets_from_text
 from migrate.stores.typed_keys import dump_key, load_key
@@ -282,18 +283,25 @@ def read_entries(ledger: Ledger, run: str, number: int | None = None, after_seq:
 
 
 def entry_from_row(row: sa.RowMapping) -> Entry:
-    """An entry from a row of `migrate_applied`."""
+    """An entry from a row of `migrate_applied`; raises DataError where somebody made it unreadable."""
     read, mapped, filtered, rejected, pending, warnings = (int(row[name]) for name in _SUMMED)
-    counts = Counts(read, mapped, filtered, rejected, pending, warnings, targets_from_text(row["targets"]))
-    digests = json.loads(row["digests"])
+    try:
+        targets, digests, undo = targets_from_text(row["targets"]), json.loads(row["digests"]), json.loads(row["undo"])
+        added, removed = digests["added"], digests["removed"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"batch {row['pass_no']}/{row['range_no']} of run {row['run']} cannot be read: its entry was changed",
+            where=f"migrate_applied, applied_seq {row['applied_seq']}",
+            next_step="`migrate ledger verify` names all that was changed",
+        ) from error
     return Entry(
         row["applied_seq"],
         row["pass_no"],
         row["range_no"],
-        counts,
-        digests["added"],
-        digests["removed"],
-        tuple(json.loads(row["undo"])),
+        Counts(read, mapped, filtered, rejected, pending, warnings, targets),
+        added,
+        removed,
+        tuple(undo),
         row["took_ms"],
         row["applied_ms"],
     )
