@@ -16,8 +16,9 @@ from migrate.engine.plan import source_spec_of
 from migrate.engine.summary import summaries
 from migrate.errors import MigrateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.log import verify_log
-from migrate.ledger.runs import now_ms
+from migrate.ledger.lease import read_lease
+from migrate.ledger.log import seal, verify_log
+from migrate.ledger.runs import Run, all_runs, now_ms
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source, open_target
@@ -59,10 +60,12 @@ def doctor(paths: Sequence[Path], options: RunOptions) -> list[Inspection]:
 
 
 def _look(what: str, inspect: Callable[[], Iterator[Inspection]]) -> list[Inspection]:
+    found: list[Inspection] = []
     try:
-        return list(inspect())
+        found.extend(inspect())
     except MigrateError as error:
-        return [Inspection("finding", what, error.message, error.next_step)]
+        found.append(Inspection("finding", what, error.message, error.next_step))
+    return found
 
 
 def _source(mapping: Mapping, options: RunOptions) -> Iterator[Inspection]:
@@ -91,6 +94,7 @@ def _target(url: str, options: RunOptions) -> Iterator[Inspection]:
         if not ledger.exists():
             yield Inspection("ok", what, "has no ledger yet: nothing was run into it")
             return
+        yield from _look(what, partial(_seal, what, ledger))
         yield from _chain(what, ledger)
         yield from _runs(what, ledger)
     finally:
@@ -118,6 +122,19 @@ def _disk(what: str, url: str) -> Iterator[Inspection]:
         yield Inspection("finding", what, f"{free / 2**20:.0f} MiB are free on its disk", "make room before the run")
     else:
         yield Inspection("ok", what, f"{free / 2**30:.0f} GiB are free on its disk")
+
+
+def _seal(what: str, ledger: Ledger) -> Iterator[Inspection]:
+    """Seal what a process committed before it was killed; who lives seals it himself."""
+    idle = [run for run in all_runs(ledger) if not _is_driven(ledger, run)]
+    sealed = sum(seal(ledger, run.run) for run in idle)
+    if sealed:
+        yield Inspection("ok", what, f"ledger log: {sealed} entries that nobody had sealed are sealed now")
+
+
+def _is_driven(ledger: Ledger, run: Run) -> bool:
+    holding = read_lease(ledger, run.mapping)
+    return holding is not None and holding.live and holding.run == run.run
 
 
 def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:

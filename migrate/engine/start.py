@@ -9,7 +9,7 @@ from migrate.engine.plan import Plan
 from migrate.errors import InputError, Paused, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import HeldLedger, Holding, Lease, acquire, held_by_another, read_lease
-from migrate.ledger.log import add_event
+from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import (
     Pass,
     Run,
@@ -78,7 +78,9 @@ def _take_lease(ledger: Ledger, plan: Plan, run_id: str, before: Holding | None,
     lease = acquire(ledger, plan.name, run_id, before)
     if before is not None and before.holder is not None:
         detail = {"from": str(before.holder), "epoch": lease.epoch}
-        add_event(HeldLedger(ledger, lease), plan.name, run_id, "takeover", detail)
+        held = HeldLedger(ledger, lease)
+        seal(held, before.run)
+        add_event(held, plan.name, run_id, "takeover", detail)
         listen(Notice(plan.name, "warning", f"took over the run from {before.holder}, which is gone"))
     return lease
 

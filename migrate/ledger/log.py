@@ -1,6 +1,6 @@
 """The hash-chained log of a ledger: events, and seals over what was applied.
 
-The lease holder seals now and then in small transactions. A seal lists its entries one by one, never "all above the last number", which
+What is committed is sealed in small transactions: when a run pauses, stops, is complete or taken over, and by `doctor`. A seal lists its entries one by one, never "all above the last number", which
 would skip what commits late. A seal hashes the one before it; its number is the primary key, so that who loses the race tries again.
 Nothing sealed is updated: `verify_log` finds any entry, undo chunk, event or seal that was changed, and any that is missing inside the chain.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from migrate.errors import TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.undo_check import undo_findings
 
@@ -60,7 +61,10 @@ def read_events(ledger: Ledger, run: str) -> list[dict[str, Any]]:
 
 
 def seal(ledger: Ledger, run: str) -> int:
-    """Seal what is committed of a run and not sealed yet; how many entries that were."""
+    """Seal what is committed of a run and not sealed yet; how many entries that were.
+
+    Raises TransientFault when others were faster each time; what they sealed of other runs stays, this run waits for its next seal.
+    """
     for _ in range(_ATTEMPTS):
         # The place in the chain is looked up first: whoever seals the same entries meanwhile takes it.
         number, previous = _last(ledger)
@@ -78,7 +82,10 @@ def seal(ledger: Ledger, run: str) -> int:
         )
         if ledger.insert_if_new(sealed):
             return len(entries)
-    return 0
+    raise TransientFault(
+        f"could not seal run {run}: others took the next place in the log {_ATTEMPTS} times",
+        next_step="run the same command again",
+    )
 
 
 def verify_log(ledger: Ledger) -> LogVerdict:

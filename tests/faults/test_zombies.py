@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from migrate.engine.doctor import doctor
+from migrate.engine.options import RunOptions
+from migrate.engine.steer import ledger_verify
 from tests.faults.injection import Strike, When
 from tests.faults.outcome import assert_sound, everything, outcome, undisturbed
 from tests.faults.runner import Job, Running, finished, started
@@ -189,6 +192,26 @@ def test_a_live_lease_is_refused_and_that_of_a_dead_process_taken_over(
     assert ending.code == 0, ending.error
     assert any("took over the run" in event for event in ending.events)
     assert_sound(scenario)
+
+
+@pytest.mark.parametrize("by", ["takeover", "doctor"])
+def test_what_a_dead_process_committed_is_sealed_by_who_comes_next(
+    database_url: str, second_database_url: str, tmp_path: Path, by: str
+) -> None:
+    """A takeover seals it before its own first batch, and so does `doctor` where nobody takes over."""
+    scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
+    committed = Strike("commit", "after", 2, phase="batches")
+    assert finished(Job(scenario, workers=1, strikes=(committed,))).code == -signal.SIGKILL
+    options = RunOptions(source=scenario.source, target=scenario.target)
+    assert ledger_verify(scenario.mappings[0], options).entries == 0
+    if by == "takeover":
+        before_any_batch = Strike("begin", "before", 1, phase="batches")
+        assert finished(Job(scenario, strikes=(before_any_batch,))).code == -signal.SIGKILL
+    else:
+        assert any("3 entries that nobody had sealed" in each.detail for each in doctor(scenario.mappings, options))
+    verdict = ledger_verify(scenario.mappings[0], options)
+    # That the run began, and two batches.
+    assert (verdict.seals, verdict.entries, verdict.findings) == (1, 3, ())
 
 
 def test_a_lease_of_another_host_is_refused_until_it_expires(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from migrate.engine.plan import Plan
+from migrate.errors import DataError, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import LogVerdict, add_event, read_events, seal, verify_log
-from migrate.ledger.runs import all_runs
+from migrate.ledger.runs import all_runs, read_entries
 from migrate.stores.opening import open_target
 from tests.rig.database import Database
 from tests.rig.schedule import plan_of, run_scheduled
@@ -105,6 +106,26 @@ def test_tampering_is_found(sealed: Sealed, statement: str, finding: str) -> Non
     """Each change of what was sealed, and each removal but that of the newest seals, is a finding that says what."""
     sealed.database.run(statement)
     assert any(finding in each.what for each in sealed.verdict().findings)
+
+
+@pytest.mark.parametrize("change", ["undo = 'no JSON'", "digests = '{}'", 'targets = \'{"dst": {"more": 1}}\''])
+def test_an_entry_that_was_made_unreadable_is_refused_by_name(sealed: Sealed, change: str) -> None:
+    """Who adds up the batches of a run meets the changed one as an error that names it and says where to look."""
+    sealed.database.run(f"UPDATE migrate_applied SET {change} WHERE range_no = 1")
+    with pytest.raises(DataError, match=r"batch 1/1 of run .* cannot be read"):
+        read_entries(sealed.ledger, sealed.run)
+
+
+def test_who_never_gets_a_place_in_the_chain_says_so(sealed: Sealed) -> None:
+    """A seal that others forestall each time is an error, and not a run that was sealed."""
+    add_event(sealed.ledger, "log", sealed.run, "note", {})
+    sealed.database.run(
+        "CREATE TRIGGER forestall BEFORE INSERT ON migrate_seal BEGIN"
+        " SELECT RAISE(ABORT, 'UNIQUE constraint failed: migrate_seal.seal_no'); END"
+    )
+    with pytest.raises(TransientFault, match="could not seal"):
+        seal(sealed.ledger, sealed.run)
+    assert sealed.verdict().unsealed == 1
 
 
 def test_a_pruned_payload_is_no_finding(sealed: Sealed) -> None:
