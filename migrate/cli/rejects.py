@@ -35,7 +35,7 @@ def rejects() -> None:
 @in_target
 @with_screen
 def list_(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
-    """Count the rejects of the newest run by rule and field, most frequent first."""
+    """Count the rejects of the newest run that are still open, by rule and field, most frequent first."""
     from migrate.engine.rejects import rejects_list
 
     groups = rejects_list(mapping, options)
@@ -66,7 +66,7 @@ def list_(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
 )
 @with_screen
 def show(screen: Screen, mapping: Path, *, options: RunOptions, rule: str | None, limit: int) -> int:
-    """Show rejects of the newest run with their reasons and the raw values of their source rows."""
+    """Show open rejects of the newest run with their reasons and the raw values of their source rows."""
     from migrate.engine.rejects import rejects_show
 
     found = rejects_show(mapping, options, rule, limit)
@@ -83,7 +83,7 @@ def show(screen: Screen, mapping: Path, *, options: RunOptions, rule: str | None
 )
 @with_screen
 def export(screen: Screen, mapping: Path, *, options: RunOptions, out: Path) -> int:
-    """Write all rejects of the newest run to a file."""
+    """Write all open rejects of the newest run to a file."""
     from migrate.engine.rejects import rejects_export
 
     count = rejects_export(mapping, options, out)

@@ -1,4 +1,8 @@
-"""What was not written, and why: list, show and export the rejects of a run."""
+"""What was not written, and why: list, show and export the rejects of a run.
+
+A replay reads every unit again that was rejected before it, so what is rejected still is what the newest whole replay and the passes after it
+rejected. Older rejects stay in the ledger.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from migrate.engine.access import run_of
 from migrate.engine.options import RunOptions
 from migrate.errors import EnvironmentFault, InputError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.runs import Run
+from migrate.ledger.runs import Run, read_passes
 
 _PAGE = 1000
 
@@ -47,13 +51,13 @@ class RejectGroup:
 
 
 def rejects_list(path: Path, options: RunOptions) -> list[RejectGroup]:
-    """Rejects of the newest run by rule and field, most frequent first."""
+    """Rejects of the newest run that are still open, by rule and field, most frequent first."""
     with run_of(path, options) as (ledger, run):
         table = ledger.tables.reject
         grouped = (table.c.rule, table.c.target, table.c.field)
         query = (
             sa.select(*grouped, sa.func.count().label("found"), sa.func.min(table.c.reason).label("example"))
-            .where(table.c.run == run.run)
+            .where(table.c.run == run.run, table.c.pass_no >= _open_since(ledger, run))
             .group_by(*grouped)
             .order_by(sa.desc("found"), *grouped)
         )
@@ -62,14 +66,14 @@ def rejects_list(path: Path, options: RunOptions) -> list[RejectGroup]:
 
 
 def rejects_show(path: Path, options: RunOptions, rule: str | None = None, limit: int = 20) -> list[Reject]:
-    """The first rejects of the newest run, with raw values; `rule` narrows them."""
+    """The first open rejects of the newest run, with raw values; `rule` narrows them."""
     with run_of(path, options) as (ledger, run):
         found = _walk(ledger, run, rule)
         return [reject for _, reject in zip(range(limit), found, strict=False)]
 
 
 def rejects_export(path: Path, options: RunOptions, out: Path) -> int:
-    """Write all rejects of the newest run to `.csv` (UTF-8 with BOM, for spreadsheets) or `.jsonl`; how many there were."""
+    """Write all open rejects of the newest run to `.csv` (UTF-8 with BOM, for spreadsheets) or `.jsonl`; how many there were."""
     suffix = out.suffix.lower()
     if suffix not in {".csv", ".jsonl"}:
         raise InputError(f"cannot export to {out.name}", next_step="name the file *.csv or *.jsonl")
@@ -99,13 +103,24 @@ def _export(rejects: Iterator[Reject], part: Path, suffix: str) -> int:
     return count
 
 
+def _open_since(ledger: Ledger, run: Run) -> int:
+    """The first pass whose rejects no later replay has read again."""
+    whole = (
+        each.number for each in read_passes(ledger, run.run) if each.kind == "replay" and each.ended_ms is not None
+    )
+    return max(whole, default=0)
+
+
 def _walk(ledger: Ledger, run: Run, rule: str | None) -> Iterator[Reject]:
-    """All rejects in source order, page by page."""
+    """All open rejects in source order, page by page."""
+    since = _open_since(ledger, run)
     table = ledger.tables.reject
     place = (table.c.pass_no, table.c.range_no, table.c.entry_no)
     after: tuple[int, int, int] | None = None
     while True:
-        query = sa.select(*place, *(table.c[each.name] for each in fields(Reject)[3:])).where(table.c.run == run.run)
+        query = sa.select(*place, *(table.c[each.name] for each in fields(Reject)[3:])).where(
+            table.c.run == run.run, table.c.pass_no >= since
+        )
         if rule is not None:
             query = query.where(table.c.rule == rule)
         if after is not None:

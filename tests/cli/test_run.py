@@ -124,6 +124,26 @@ def test_replay_writes_what_was_mended(migrate: Migrate, done_project: Path) -> 
     assert (entry["state"], entry["passes"], entry["targets"]["paid"]["written"]) == ("complete", 2, 4)
 
 
+def test_rejects_are_those_that_a_replay_left(migrate: Migrate, done_project: Path) -> None:
+    """What a replay wrote is listed, shown and exported no more, and what it refused again stands once, whatever the number of replays."""
+    before = json.loads(migrate("rejects", "show", "mapping.yaml", "--json").out)["rejects"]
+    old = sqlite3.connect(done_project / "old.db")
+    with contextlib.closing(old), old:
+        old.execute("UPDATE bill SET amount = '120.00' WHERE no = 6")
+    for _ in range(2):
+        assert migrate("rejects", "replay", "mapping.yaml").code == 0
+    still = json.loads(migrate("rejects", "show", "mapping.yaml", "--json").out)["rejects"]
+    assert {each["raw"][0]["no"] for each in before if each["raw"]} == {"4", "6"}
+    assert {each["raw"][0]["no"] for each in still if each["raw"]} == {"4"}
+    assert [each["rule"] for each in still] == [
+        each["rule"] for each in before if each["unit_key"] == still[0]["unit_key"]
+    ]
+    listed = json.loads(migrate("rejects", "list", "mapping.yaml", "--json").out)["rejects"]
+    assert sum(each["count"] for each in listed) == len(still)
+    exported = json.loads(migrate("rejects", "export", "mapping.yaml", "-o", "r.jsonl", "--json").out)
+    assert exported["rejects"] == len(still)
+
+
 def test_the_ledger_is_shown_and_its_chain_holds(migrate: Migrate, done_project: Path) -> None:
     """Batches and events in order; exit 0 while the chain holds, 1 after somebody touched it."""
     shown = steady(migrate("ledger", "show", "mapping.yaml").out).splitlines()
