@@ -96,5 +96,7 @@ class Ledger:
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:
-    # Driver texts carry the whole statement with its parameters behind the first line.
-    return str(error.orig).strip().split("\n", 1)[0]
+    # Driver texts carry the whole statement with its parameters behind the first line; pymysql's are a number and a text.
+    arguments: tuple[object, ...] = getattr(error.orig, "args", ())
+    text = arguments[1] if len(arguments) > 1 and isinstance(arguments[0], int) else error.orig
+    return str(text).strip().split("\n", 1)[0]

@@ -1,0 +1,22 @@
+"""What the ledger says when its database cannot be had."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from migrate.errors import TransientFault
+from migrate.ledger.connection import Ledger
+from migrate.stores.opening import open_target
+
+
+def test_a_driver_is_quoted_in_words() -> None:
+    """pymysql's errors are a number and a text: the text is told, not the pair."""
+    with socket.socket() as deaf:  # bound, so that nobody else answers there, and never listening
+        deaf.bind(("127.0.0.1", 0))
+        store = open_target(f"mysql://nobody@127.0.0.1:{deaf.getsockname()[1]}/gone")
+        with pytest.raises(TransientFault) as caught:
+            Ledger(store).exists()
+        store.close()
+    assert caught.value.message.startswith("could not look for the ledger tables: Can't connect to MySQL server")
