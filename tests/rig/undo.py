@@ -77,8 +77,8 @@ def _back(rows: dict[Key, Row], subject: UndoSubject, shape: TableShape, record:
     key = tuple(record[f"key_{name}"] for name in subject.key)
     op = Op(record["op"])
     before = {name.removeprefix("before_"): value for name, value in record.items() if name.startswith("before_")}
+    assert (record["digest"] is None) == (op in {Op.DELETE, Op.RELEASE, Op.KEPT}), f"{op.name} of {key}"
     if record["digest"] is not None:
-        assert op not in {Op.DELETE, Op.RELEASE, Op.KEPT}
         assert _digest(subject, shape, rows[key]) == record["digest"], f"{op.name} of {key} left another row"
     if op is Op.INSERT:
         _has_constants(subject, rows[key])
