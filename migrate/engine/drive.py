@@ -134,7 +134,7 @@ def workshop(drive: Drive) -> Workshop:
         lease=drive.started.lease,
         pass_no=drive.pass_no,
         lookups=_lookups(drive),
-        tables=_record_tables(drive.ledger),
+        tables=record_tables(drive.ledger),
         open_reader=drive.source.open_reader,
         gate=gate,
         stop=drive.stop,
@@ -161,7 +161,8 @@ def _lookups(drive: Drive) -> dict[str, pa.Table]:
     return {**file_lookups(plan.mapping), **tables}
 
 
-def _record_tables(ledger: Ledger) -> RecordTables:
+def record_tables(ledger: Ledger) -> RecordTables:
+    """The shapes of the ledger tables that batches append to; EnvironmentFault when they are not there."""
     schema = ledger.tables.metadata.schema
     prefix = "" if schema is None else f"{schema}."
     reject, finding = (ledger.store.describe(f"{prefix}{name}") for name in ("migrate_reject", "migrate_finding"))
