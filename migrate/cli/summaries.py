@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _ROWS: Final = ("read", "mapped", "filtered", "rejected", "pending", "warnings")
 _ALWAYS_SHOWN: Final = ("read", "mapped", "rejected")
 _TARGETS: Final = ("written", "updated", "identical", "kept", "deleted", "groups")
+_UNBOUNDED: Final = 10_000
 _ALARMING: Final = {"rejected": "red", "pending": "yellow", "warnings": "yellow"}
 
 
@@ -40,7 +41,13 @@ def summary(run: RunSummary, screen: Screen) -> RenderableType:
 
 
 def overview(runs: Sequence[RunSummary], screen: Screen) -> RenderableType:
-    """Several runs, one line each."""
+    """Several runs, one line each; on a page that is too narrow for the lines, one below the other: a number is never broken."""
+    table = _overview(runs, screen)
+    natural = screen.out.measure(table, options=screen.out.options.update(width=_UNBOUNDED)).maximum
+    return table if natural <= screen.out.width else Group(*(summary(run, screen) for run in runs))
+
+
+def _overview(runs: Sequence[RunSummary], screen: Screen) -> Table:
     table = screen.table(
         "mapping", "run", "state", "read", "rejected", "pending", "rate_column", "eta_column", numbers=range(3, 8)
     )

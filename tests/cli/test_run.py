@@ -216,3 +216,11 @@ def test_a_run_speaks_chinese(migrate: Migrate, project: Path) -> None:
         "  已拒收   2",
         "  提示     1",
     ]
+
+
+def test_a_narrow_page_breaks_no_number(migrate: Migrate, done_project: Path) -> None:
+    """Where the table of runs does not fit, each run is shown by itself, with the same figures."""
+    words = ("status", "--target", f"sqlite:///{done_project / 'new.db'}")
+    wide, narrow = migrate(*words, COLUMNS="100").out, migrate(*words, COLUMNS="50").out
+    assert wide.splitlines()[0].split()[:3] == ["mapping", "run", "state"]
+    assert narrow == migrate("status", "mapping.yaml", COLUMNS="50").out
