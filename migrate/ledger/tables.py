@@ -86,6 +86,13 @@ def _table(metadata: sa.MetaData, name: str, *parts: sa.schema.SchemaItem) -> sa
     )
 
 
+def _incompressible(table: sa.Table, *columns: str) -> None:
+    """Tell PostgreSQL not to compress columns that are compressed already: it tries all the same, for a second in two million rows (measured)."""
+    for column in columns:
+        external = sa.DDL(f"ALTER TABLE %(fullname)s ALTER COLUMN {column} SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
+        sa.event.listen(table, "after_create", external.execute_if(dialect="postgresql"))
+
+
 def _big(name: str, *, null: bool = False, key: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), nullable=null, primary_key=key, autoincrement=False)
 
@@ -218,6 +225,7 @@ def _records(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table, sa.Ta
         _word("sha256", 64),
         sa.Index("migrate_undo_unit", "run", "target", "low_unit"),
     )
+    _incompressible(undo, "key_filter", "payload")
     pending = _table(
         metadata,
         "migrate_pending",
@@ -229,6 +237,7 @@ def _records(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table, sa.Ta
         _big("first_position"),
         sa.Column("payload", _bytes(), nullable=False),
     )
+    _incompressible(pending, "payload")
     named = ("unit_key", "target", "field", "rule", "reason", "value")
     reject = _table(
         metadata,
