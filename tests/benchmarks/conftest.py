@@ -38,7 +38,7 @@ class Race:
         limit = "" if self.most_ratio is None else f"  (at most {self.most_ratio})"
         memory = "" if self.most_mib is None else f"  (at most {self.most_mib:.0f})"
         return (
-            f"{self.name:26}{self.rows:>10,}{statistics.median(self.yardstick):>10.2f} s{statistics.median(self.toolkit):>9.2f} s"
+            f"{self.name:36}{self.rows:>10,}{statistics.median(self.yardstick):>10.2f} s{statistics.median(self.toolkit):>9.2f} s"
             f"{self.rows / statistics.median(self.toolkit):>10,.0f}/s{self.ratio:>8.2f}{limit}{max(self.peak_mib):>7.0f} MiB{memory}"
         )
 
@@ -95,7 +95,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("migrate run beside its yardsticks (medians of wall time)")
     terminalreporter.line(
-        f"{'':26}{'rows':>10}{'yardstick':>12}{'toolkit':>11}{'rate':>12}{'ratio':>8}{'peak memory':>11}"
+        f"{'':36}{'rows':>10}{'yardstick':>12}{'toolkit':>11}{'rate':>12}{'ratio':>8}{'peak memory':>14}"
     )
     for race in races:
         terminalreporter.line(race.line)

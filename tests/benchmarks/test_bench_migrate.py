@@ -2,7 +2,9 @@
 
 Everything is on: mapping, checks, digests, undo, ledger. Wall time, with the start of the process in it. Rows by environment variable:
 `BENCH_ROWS` (default 2,000,000) for PostgreSQL → PostgreSQL, whose ratio and memory have limits; a quarter of it for the other pairs,
-whose figures are only printed. Run it on a quiet machine: `make bench`.
+whose figures are only printed. The limits hold for a source that lies in the order of its key and a target with only its primary key,
+where the pipe is fastest; indexes and constraints of the target cost both sides the same, and bring the ratio nearer to 1.
+Run it on a quiet machine: `make bench`.
 """
 
 import contextlib
@@ -14,12 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from fixtures import bulk
 from fixtures.legacy import create_tables
 from fixtures.loading import open_loader
 from migrate.invoice.apply import apply_schema
+from migrate.invoice.schema import INVOICE
 from migrate.stores.opening import open_target
 from migrate.stores.urls import parse_url
 from tests.benchmarks import yardsticks
@@ -30,7 +34,7 @@ ROWS = int(os.environ.get("BENCH_ROWS", "2000000"))
 OTHER_ROWS = max(ROWS // 4, 1)
 ROUNDS = 3
 MOST_RATIO = 1.5
-MOST_MIB = 400.0
+MOST_BYTES = 400_000_000
 WEIGH = """
 import os, sys
 pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
@@ -55,26 +59,40 @@ def fill(url: str, rows: int) -> None:
         loader.commit()
 
 
+def canonical(engine: sa.Engine) -> None:
+    """The invoice tables with all their indexes and constraints."""
+    apply_schema(engine)
+
+
+def only_key(engine: sa.Engine) -> None:
+    """The invoice table with nothing but its primary key."""
+    columns = [
+        sa.Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
+        for column in INVOICE.columns
+    ]
+    sa.Table(INVOICE.name, sa.MetaData(), *columns).create(engine)
+
+
 @contextlib.contextmanager
-def target(make: NewDatabase) -> Iterator[str]:
-    """A fresh database with the canonical tables."""
+def target(make: NewDatabase, schema: Callable[[sa.Engine], None]) -> Iterator[str]:
+    """A fresh database with these tables."""
     with make() as url:
         store = open_target(url, None)
         try:
-            apply_schema(store.engine())
+            schema(store.engine())
         finally:
             store.close()
         yield url
 
 
 def counted(url: str) -> tuple[int, str, int]:
-    """Rows, sum of the amounts, and sum of the versions: equal for two targets that got the same rows."""
+    """Rows, sum of the amounts, and sum of the versions (of a remainder, which no SQLite overflows): equal for two targets that got the same rows."""
     store = open_target(url, None)
     try:
         with store.engine().connect() as connection:
             row = connection.execute(
                 sa.text(
-                    "select count(*), cast(sum(cast(gross as decimal(20,2))) as char(24)), sum(version) from invoice"
+                    "select count(*), cast(sum(cast(gross as decimal(20,2))) as char(24)), sum(version % 1000003) from invoice"
                 )
             ).one()
     finally:
@@ -97,7 +115,12 @@ def migrate(source: str, url: str) -> float:
 
 
 def race(
-    benchmark: Any, contest: Race, source: str, make: NewDatabase, by_hand: Callable[[str], None], races: list[Race]
+    benchmark: Any,
+    contest: Race,
+    source: str,
+    make: NewDatabase,
+    by_hand: Callable[[str], None],
+    races: list[Race],
 ) -> None:
     """Round after round: the yardstick into a fresh target, then the toolkit into another; the first round of each only warms up."""
     with contextlib.ExitStack() as open_now:
@@ -106,12 +129,12 @@ def race(
 
         def yardstick() -> None:
             open_now.close()
-            with target(make) as url:
+            with make() as url:
                 started = time.perf_counter()
                 by_hand(url)
                 contest.yardstick.append(time.perf_counter() - started)
                 expected.append(counted(url))
-            urls.append(open_now.enter_context(target(make)))
+            urls.append(open_now.enter_context(make()))
 
         def toolkit() -> None:
             started = time.perf_counter()
@@ -142,22 +165,28 @@ def on_file(folder: Path) -> NewDatabase:
     return make
 
 
-def test_postgresql_to_postgresql(benchmark: Any, bench_postgres: PostgresServer, races: list[Race]) -> None:
-    """At most 1.5 times the hand-written pipe, and 400 MiB, with everything on."""
-    contest = Race("PostgreSQL → PostgreSQL", ROWS, most_ratio=MOST_RATIO, most_mib=MOST_MIB)
+@pytest.mark.parametrize("schema", [only_key, canonical])
+def test_postgresql_to_postgresql(
+    benchmark: Any, bench_postgres: PostgresServer, races: list[Race], schema: Callable[[sa.Engine], None]
+) -> None:
+    """At most 1.5 times the hand-written pipe, and 400 MB, with everything on."""
+    limit = MOST_RATIO if schema is only_key else None
+    contest = Race(f"PostgreSQL → PostgreSQL, {schema.__name__}", ROWS, most_ratio=limit, most_mib=MOST_BYTES / 2**20)
     with bench_postgres.fresh_database() as source:
         fill(source, ROWS)
+        if schema is only_key:
+            bench_postgres.execute("cluster fpxx using fpxx_pkey", parse_url(source).database)
         bench_postgres.execute("vacuum analyze", parse_url(source).database)
         race(
             benchmark,
             contest,
             source,
-            bench_postgres.fresh_database,
+            lambda: target(bench_postgres.fresh_database, schema),
             lambda url: yardsticks.by_pipe(bench_postgres, source, url),
             races,
         )
-    assert contest.ratio <= MOST_RATIO
-    assert max(contest.peak_mib) <= MOST_MIB
+    assert limit is None or contest.ratio <= limit
+    assert max(contest.peak_mib) <= MOST_BYTES / 2**20
 
 
 def test_sqlite_to_sqlite(benchmark: Any, tmp_path: Path, races: list[Race]) -> None:
@@ -169,7 +198,7 @@ def test_sqlite_to_sqlite(benchmark: Any, tmp_path: Path, races: list[Race]) -> 
         benchmark,
         contest,
         f"sqlite:///{old}",
-        on_file(tmp_path),
+        lambda: target(on_file(tmp_path), canonical),
         lambda url: yardsticks.by_attach(old, Path(url.removeprefix("sqlite:///"))),
         races,
     )
@@ -186,7 +215,7 @@ def test_sqlite_to_postgresql(
         benchmark,
         contest,
         f"sqlite:///{old}",
-        bench_postgres.fresh_database,
+        lambda: target(bench_postgres.fresh_database, canonical),
         lambda url: yardsticks.from_sqlite(old, url),
         races,
     )
@@ -203,7 +232,7 @@ def test_mariadb_to_postgresql(
             benchmark,
             contest,
             source,
-            bench_postgres.fresh_database,
+            lambda: target(bench_postgres.fresh_database, canonical),
             lambda url: yardsticks.from_mariadb(bench_postgres, source, url),
             races,
         )
@@ -220,7 +249,7 @@ def test_postgresql_to_mariadb(
             benchmark,
             contest,
             source,
-            bench_mariadb.fresh_database,
+            lambda: target(bench_mariadb.fresh_database, canonical),
             lambda url: yardsticks.to_mariadb(bench_postgres, source, url),
             races,
         )
