@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 15_000
 """Source rows per batch unless told otherwise: large enough that a commit costs little, small enough for memory and to repeat after a kill."""
 
 CHUNK_BYTES = 32 * 2**20

@@ -19,7 +19,6 @@ from migrate.engine.events import Listener, Notice, PhaseStarted
 from migrate.engine.finish import complete, settle_all
 from migrate.engine.jobs import RangeJob
 from migrate.engine.loop import BatchLoop
-from migrate.engine.memory import give_back_freed_memory
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.snapshot import SourceAccess
@@ -40,7 +39,6 @@ def run(paths: Sequence[Path], options: RunOptions, *, stop: StopToken, listen: 
         Paused, Interrupted: stopped at a batch border.
         EnvironmentFault: a database out of reach after retries.
     """
-    give_back_freed_memory()
     plans = plan_run(paths, options)
     for plan in plans:
         refuse_unplanned(plan)

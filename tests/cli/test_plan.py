@@ -14,7 +14,7 @@ bills  bill → paid
   fingerprint HASH
 
   steps
-  1  read bill (about 6 rows) in the order of (no), 10,000 rows a batch
+  1  read bill (about 6 rows) in the order of (no), 15,000 rows a batch
   2  map each row to paid; reject whole what does not fit exactly
   3  write each batch with its undo records in one transaction (paid: fail on conflict)
   4  settle what waits for a parent or shares a key, in source order
