@@ -9,7 +9,8 @@
     │   └── Fenced                    this process lost the run to a newer epoch
     ├── Paused               exit 5   stopped by a limit or an operator
     ├── DataError            exit 1   look at these rows
-    │   └── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
+    │   ├── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
+    │   └── Miscount                  the toolkit's own counts of a batch do not add up
     └── Interrupted          exit 130 stopped by a signal; running again is safe
 
 A message says what happened; `where` says at which file, line, table or key range; `next_step` says what to do.
@@ -98,6 +99,14 @@ class ConstraintViolation(DataError):
         super().__init__(message, where=where)
         self.kind: ViolationKind = kind
         self.constraint = constraint
+
+
+class Miscount(DataError):
+    """Rows of a batch are unaccounted for, by a fault of the toolkit; the batch is not committed."""
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        next_step = "nothing of this batch was written; this is a fault of the toolkit: please report it with the log"
+        super().__init__(message, where=where, next_step=next_step)
 
 
 class Interrupted(MigrateError):

@@ -23,7 +23,7 @@ from migrate.engine.events import Listener, Waiting
 from migrate.engine.jobs import Job
 from migrate.engine.plan import Plan
 from migrate.engine.stop import StopToken
-from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, TransientFault
+from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, Miscount, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Lease, Steering, register_worker
@@ -83,12 +83,13 @@ class Worker:
 
     def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
         """Run a step, again after faults that may pass; raises the last one when they do not."""
-        for attempt in itertools.count(1):
+        attempt = 1
+        while True:
             try:
                 return step(), attempt
             except TransientFault as fault:
                 self._after_fault(fault, attempt, what)
-        raise AssertionError
+            attempt += 1
 
     def close(self) -> None:
         """Free the connections."""
@@ -174,6 +175,11 @@ class Worker:
         good = mapped.units
         if len(rejected):
             good = good.filter(pa.array(~np.isin(np.asarray(good[UNIT]), rejected)))
+        for target, rows in mapped.rows.items():
+            if len(distinct_units(rows)) != good.num_rows:
+                raise Miscount(
+                    f"{target} got rows of {len(distinct_units(rows))} units, and {good.num_rows} were mapped"
+                )
         units = Units.of_range(good, mapped.rows, columns, job.order, offset)
         result = self._writer.write(self.session, units)
         transaction.add_undo(result.undo)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.errors import InputError
+from migrate.errors import InputError, Miscount
 from migrate.mapping import cleaners
 from migrate.mapping.duck import connect, literal, quoted
 from migrate.mapping.levels import output_name
@@ -167,6 +167,8 @@ class Transformer:
         if self._program.where_sql is None:
             return numbered, None
         found = self._statements.run(self._program.where_sql, numbered)
+        if found.num_rows != numbered.num_rows:
+            raise Miscount(f"`where` decided on {found.num_rows} of {numbered.num_rows} rows")
         keep = pc.or_(_flat(found["keep"]), pc.is_valid(_flat(numbered[ANOMALY])))
         failed = _flat(found["failed"])
         if pc.all(keep, min_count=0).as_py():

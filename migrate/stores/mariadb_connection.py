@@ -20,7 +20,11 @@ _STRICT: Final = (
     "NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO"
 )
 # Without strictness a read can still see 0000-00-00; a slow consumer must not lose its connection.
-_READ_SETTINGS: Final = "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600"
+_READ_SETTINGS: Final = (
+    "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, "
+    # A reader waits for nothing but a change of the table; by default it would wait for a day.
+    f"lock_wait_timeout = {LOCK_WAIT_SECONDS * 2}"
+)
 _WRITE_SETTINGS: Final = (
     f"SET SESSION time_zone = '+00:00', sql_mode = '{_STRICT}', net_write_timeout = 3600, "
     f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, lock_wait_timeout = {LOCK_WAIT_SECONDS * 2}, "

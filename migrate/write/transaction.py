@@ -21,7 +21,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from migrate.checksum.set_digest import SetDigest
-from migrate.errors import ConstraintViolation, DataError
+from migrate.errors import ConstraintViolation, Miscount
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Lease, Steering, pass_fence
@@ -164,16 +164,16 @@ class BatchTransaction:
         self.record.findings += entries.num_rows
 
     def finish(self, checked_targets: Sequence[str]) -> Counts:
-        """Write the applied entry and commit. Refuses, with nothing written, a batch whose counts do not add up.
+        """Write the applied entry and commit. Raises Miscount, with nothing written, for counts that do not add up or rejects without reason.
 
         `checked_targets`: ungrouped targets, each of which must account for every mapped row.
         """
         counts = self.record.counts
-        if not counts.adds_up or not counts.targets_add_up(frozenset(checked_targets)):
-            raise DataError(
-                f"the counts of batch {self._batch.range_no} do not add up: {counts}",
+        named = counts.rejected <= 0 or self.record.rejects > 0
+        if not named or not counts.adds_up or not counts.targets_add_up(frozenset(checked_targets)):
+            raise Miscount(
+                f"the counts of batch {self._batch.range_no} do not add up: {counts}, {self.record.rejects} reasons of rejects",
                 where=f"run {self._batch.run}, pass {self._batch.pass_no}",
-                next_step="nothing of this batch was written; this is a fault of the toolkit: please report it with the log",
             )
         self._session.execute(sa.insert(self._ledger.tables.applied).values(**self._applied_values(counts)).inline())
         self._session.commit()

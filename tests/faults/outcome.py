@@ -79,6 +79,7 @@ def assert_sound(scenario: Scenario, *, complete: bool = True) -> None:
             _assert_claims_match(scenario, run.run)
             entries = read_entries(ledger, run.run)
             assert all(entry.counts.adds_up for entry in entries)
+            _assert_warnings_kept(scenario, run.run, sum(entry.counts.warnings for entry in entries))
             if complete:
                 assert run.state == "complete"
                 holding = read_lease(ledger, name)
@@ -91,6 +92,13 @@ def assert_sound(scenario: Scenario, *, complete: bool = True) -> None:
     assert verdict.findings == ()
     if complete:
         assert verdict.unsealed == 0
+
+
+def _assert_warnings_kept(scenario: Scenario, run: str, counted: int) -> None:
+    """Each warning that was counted stands among the findings."""
+    query = "select count(*) from migrate_finding where run = :run and level = 'warn'"
+    with connected(scenario.target) as connection:
+        assert connection.execute(sa.text(query), {"run": run}).scalar() == counted
 
 
 def _assert_claims_match(scenario: Scenario, run: str) -> None:
