@@ -45,7 +45,7 @@ def missing_tables(mappings: Sequence[Path], options: RunOptions) -> dict[str, s
         InputError: a mapping that cannot be read, or names no database.
         EnvironmentFault: a database is out of reach.
     """
-    from migrate.engine.plan import source_spec_of, target_url_of
+    from migrate.engine.databases import source_spec_of, target_url_of
     from migrate.mapping.reader import read_mapping
     from migrate.stores.opening import open_source, open_target
 

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from migrate.engine.databases import source_spec_of
 from migrate.engine.options import RunOptions
-from migrate.engine.plan import source_spec_of
 from migrate.engine.summary import summaries
 from migrate.errors import MigrateError
 from migrate.ledger.connection import Ledger

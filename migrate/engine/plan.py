@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from migrate.checksum.contract import Contract
+from migrate.engine.databases import Databases, databases_of
 from migrate.engine.fingerprint import fingerprint
-from migrate.engine.lookups import file_lookups, lookup_shapes
+from migrate.engine.inspection import look_at_files
+from migrate.engine.lookups import file_lookups
 from migrate.engine.options import BATCH_ROWS, RunOptions
 from migrate.engine.preflight import Preflight, in_key_order, preflight
 from migrate.errors import InputError, StateError
-from migrate.mapping.checking import check_mapping
-from migrate.mapping.compile import compile_mapping
+from migrate.mapping.checking import checked_program
 from migrate.mapping.findings import Finding, MappingErrors
 from migrate.mapping.model import Mapping
 from migrate.mapping.program import Program, ProgramTarget
-from migrate.mapping.reader import read_mapping
-from migrate.stores.opening import open_source, open_target
-from migrate.stores.port import ROW_NUMBER, SourceStore, TargetStore
-from migrate.stores.urls import expand, parse_url
+from migrate.stores.port import ROW_NUMBER, TargetStore
+from migrate.stores.urls import parse_url
 from migrate.values import SourceSpec, TableShape
 from migrate.write.target import WriteTarget
 
@@ -93,10 +92,12 @@ class Plan:
 def plan_run(paths: Sequence[Path], options: RunOptions) -> list[Plan]:
     """Plans of the mappings, in the order of their foreign keys.
 
-    Raises MappingErrors with the mistakes of all files, InputError for two files with one name or without a URL, EnvironmentFault.
+    Raises MappingErrors with the mistakes of all files, InputError for a file or URL that is not there, EnvironmentFault.
     """
-    mappings = _read_all(paths)
-    plans = [_plan(mapping, options) for mapping in mappings]
+    plans, findings = look_at_files(paths, lambda mapping: _plan(mapping, options))
+    wrong = [each for each in findings if each.level == "error"]
+    if wrong:
+        raise MappingErrors(wrong)
     by_table = {shape.name: shape for plan in plans for shape in plan.target_shapes.values()}
     rank = {name: place for place, name in enumerate(in_key_order(by_table))}
     plans.sort(key=lambda plan: max(rank[target.name] for target in plan.targets))
@@ -117,55 +118,24 @@ def refuse_unplanned(plan: Plan) -> None:
         )
 
 
-def _read_all(paths: Sequence[Path]) -> list[Mapping]:
-    mappings: list[Mapping] = []
-    wrong: list[Finding] = []
-    for path in paths:
-        try:
-            mappings.append(read_mapping(path))
-        except MappingErrors as error:
-            wrong += error.findings
-    if wrong:
-        raise MappingErrors(wrong)
-    seen: dict[str, Path] = {}
-    for mapping in mappings:
-        if mapping.name in seen:
-            raise InputError(
-                f"two mapping files have the name {mapping.name}: {seen[mapping.name]} and {mapping.path}",
-                next_step="the name is the mapping's identity in the ledger: give each its own `mapping:`",
-            )
-        seen[mapping.name] = mapping.path
-    return mappings
+def _plan(mapping: Mapping, options: RunOptions) -> tuple[Plan | None, list[Finding]]:
+    with databases_of(mapping, options) as databases:
+        program, findings = checked_program(
+            mapping, databases.source.shape, databases.target_shapes, databases.lookup_shapes
+        )
+        plan = None if program is None else _plan_between(mapping, program, databases, options)
+    return None if plan is None else replace(plan, warnings=tuple(findings)), findings
 
 
-def _plan(mapping: Mapping, options: RunOptions) -> Plan:
-    source_spec = source_spec_of(mapping, options)
-    target_url = target_url_of(mapping, options)
-    source = open_source(source_spec)
-    target = open_target(target_url, options.ledger_schema)
-    try:
-        return _plan_between(mapping, source_spec, target_url, (source, target), options)
-    finally:
-        target.close()
-
-
-def _plan_between(
-    mapping: Mapping, spec: SourceSpec, target_url: str, stores: tuple[SourceStore, TargetStore], options: RunOptions
-) -> Plan:
-    source, target = stores
-    shapes = {table.table: shape for table in mapping.targets if (shape := target.describe(table.table)) is not None}
-    lookups = lookup_shapes(mapping, spec.url, target)
-    findings = check_mapping(mapping, source.shape, shapes, lookups)
-    if any(finding.level == "error" for finding in findings):
-        raise MappingErrors(finding for finding in findings if finding.level == "error")
-    program = compile_mapping(mapping, source.shape, shapes, lookups)
+def _plan_between(mapping: Mapping, program: Program, databases: Databases, options: RunOptions) -> Plan:
+    source, target, shapes = databases.source, databases.target, databases.target_shapes
     by_name = {each.table: _write_target(each, shapes[each.table]) for each in program.targets}
     targets = tuple(by_name[name] for name in in_key_order(shapes))
-    physical = program.order == (ROW_NUMBER,) and spec.files is None
+    physical = program.order == (ROW_NUMBER,) and databases.spec.files is None
     return Plan(
         mapping=mapping,
-        source=spec,
-        target_url=target_url,
+        source=databases.spec,
+        target_url=databases.target_url,
         ledger_schema=options.ledger_schema,
         source_shape=source.shape,
         target_shapes=shapes,
@@ -176,43 +146,10 @@ def _plan_between(
             program.definition(), source.fingerprint(), target.fingerprint(), file_lookups(mapping)
         ),
         findings=tuple(preflight(source.shape, program.order, targets, resumable=not physical)),
-        warnings=tuple(findings),
+        warnings=(),
         batch_rows=options.batch_rows or BATCH_ROWS,
         resumable=not physical,
     )
-
-
-def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
-    """Where this run's source is; InputError when nothing names it. Variables in its URL are left to the store, which quotes them."""
-    if mapping.source.files is not None:
-        files = str(mapping.path.parent / expand(mapping.source.files))
-        return SourceSpec(
-            None, files=files, format=mapping.source.format, options=_options(mapping), key=mapping.source.key or ()
-        )
-    url = options.source or mapping.source.url
-    if url is None:
-        raise InputError(
-            f"{mapping.path} names no source database",
-            where="source.url",
-            next_step="write `url:` into the mapping, or give --source URL",
-        )
-    return mapping.source_spec(url)
-
-
-def _options(mapping: Mapping) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(mapping.source.options.items()))
-
-
-def target_url_of(mapping: Mapping, options: RunOptions) -> str:
-    """The URL of this run's target, variables left to the store; InputError when nothing names it."""
-    url = options.target or mapping.target.url
-    if url is None:
-        raise InputError(
-            f"{mapping.path} names no target database",
-            where="target.url",
-            next_step="write `url:` into the mapping, or give --target URL",
-        )
-    return url
 
 
 def _write_target(target: ProgramTarget, shape: TableShape) -> WriteTarget:

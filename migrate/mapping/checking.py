@@ -10,6 +10,7 @@ from migrate.mapping.compile import Compilation
 from migrate.mapping.findings import Finding, nearest
 from migrate.mapping.model import Mapping, Newer, TargetTable
 from migrate.mapping.offline import check_offline, finding
+from migrate.mapping.program import Program
 from migrate.values import TableShape
 
 
@@ -23,21 +24,28 @@ def check_mapping(
 
     `target_shapes` has the tables that exist, by name; `lookup_shapes` the lookups that are tables and exist, by lookup name.
     """
-    found = check_offline(mapping)
-    if source_shape is not None and target_shapes is not None:
-        with Compilation(mapping, source_shape, target_shapes, lookup_shapes or {}) as compilation:
-            compilation.program()
-            found += compilation.findings
-        found += _source(mapping, source_shape)
-        found += _order(mapping, source_shape)
-        found += _lookups(mapping, lookup_shapes or {})
-        for index, target in enumerate(mapping.targets):
-            shape = target_shapes.get(target.table)
-            path = f"targets[{index}]"
-            if shape is not None:
-                found += _target(mapping, path, target, shape)
-        found += _totals(mapping, target_shapes)
-    return sorted(_distinct(found))
+    if source_shape is None or target_shapes is None:
+        return sorted(_distinct(check_offline(mapping)))
+    return checked_program(mapping, source_shape, target_shapes, lookup_shapes or {})[1]
+
+
+def checked_program(
+    mapping: Mapping, source_shape: TableShape, target_shapes: Map[str, TableShape], lookup_shapes: Map[str, TableShape]
+) -> tuple[Program | None, list[Finding]]:
+    """The compiled program, None with an error among the findings; and all findings, as of `check_mapping`."""
+    with Compilation(mapping, source_shape, target_shapes, lookup_shapes) as compilation:
+        program = compilation.program()
+        found = check_offline(mapping) + compilation.findings
+    found += _source(mapping, source_shape)
+    found += _order(mapping, source_shape)
+    found += _lookups(mapping, lookup_shapes)
+    for index, target in enumerate(mapping.targets):
+        shape = target_shapes.get(target.table)
+        if shape is not None:
+            found += _target(mapping, f"targets[{index}]", target, shape)
+    found += _totals(mapping, target_shapes)
+    found = sorted(_distinct(found))
+    return None if any(each.level == "error" for each in found) else program, found
 
 
 def _distinct(found: list[Finding]) -> list[Finding]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from migrate.errors import InputError
+
+if TYPE_CHECKING:
+    from migrate.mapping.model import Mapping
 
 Level = Literal["error", "warning"]
 
@@ -30,10 +33,14 @@ class Finding:
 
 
 class MappingErrors(InputError):
-    """All mistakes of one or more mapping files; `findings` in the order of the files."""
+    """All mistakes of one or more mapping files; `findings` in the order of the files.
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
+    `rest` is the one file's mapping without what cannot be meant, to look for more mistakes in; None where nothing sound is left.
+    """
+
+    def __init__(self, findings: Iterable[Finding], rest: Mapping | None = None) -> None:
         self.findings = tuple(findings)
+        self.rest = rest
         count = len(self.findings)
         head = "The mapping has a mistake:" if count == 1 else f"The mapping has {count} mistakes:"
         super().__init__("\n".join([head, *(f"  {finding}" for finding in self.findings)]))

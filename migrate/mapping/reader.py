@@ -74,22 +74,52 @@ def read_mapping(path: str | Path) -> Mapping:
 
 
 def parse_mapping(text: str, path: Path) -> Mapping:
-    """The mapping that `text` says; `path` is its name in messages and the place that its relative files start from."""
+    """The mapping that `text` says; `path` is its name in messages and the place that its relative files start from.
+
+    Raises MappingErrors with every mistake of the text, and with the mapping that is left without the keys that cannot be meant.
+    """
     document = _Document(path)
     content = document.load(text)
-    if document.findings:
+    if content is None:
         raise MappingErrors(sorted(document.findings))
+    model, mistakes = _validated(content, document)
+    if model is None:
+        raise MappingErrors(sorted({*document.findings, *mistakes}))
+    mapping = _mapping(model, text, document)
+    findings = sorted({*document.findings, *mistakes, *_duplicates(model, document)})
+    if findings:
+        raise MappingErrors(findings, mapping)
+    return mapping
+
+
+def _validated(content: Any, document: _Document) -> tuple[MappingFile | None, set[Finding]]:
+    """The model of `content` and its mistakes; with nothing but unknown keys wrong, the model without them."""
     try:
-        model = MappingFile.model_validate(content)
+        return MappingFile.model_validate(content), set()
     except ValidationError as error:
-        raise MappingErrors(sorted(_findings(error.errors(include_url=False), document))) from error
-    duplicates = list(_duplicates(model, document))
-    if duplicates:
-        raise MappingErrors(sorted(duplicates))
+        details = error.errors(include_url=False)
+    findings = _findings(details, document)
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            _drop(content, _real_loc(detail["loc"]))
+    try:
+        return MappingFile.model_validate(content), findings
+    except ValidationError:
+        return None, findings
+
+
+def _drop(content: Any, loc: Loc) -> None:
+    """Take the key at `loc` out of the dicts and lists of `content`."""
+    for part in loc[:-1]:
+        content = content[part]
+    content.pop(loc[-1], None)
+
+
+def _mapping(model: MappingFile, text: str, document: _Document) -> Mapping:
     return Mapping(
         name=model.mapping,
         version=model.version,
-        path=path,
+        path=document.path,
         text=text,
         source=model.source,
         target=model.target,
@@ -111,12 +141,13 @@ def render_path(loc: Iterable[str | int]) -> str:
 
 
 class _Document:
-    """Turns YAML nodes into dicts, lists and text, remembers the line of each path, collects mistakes."""
+    """Turns YAML nodes into dicts, lists and text, remembers the line of each path, collects mistakes; None is in the place of what is `unreadable`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: dict[Loc, int] = {}
         self.findings: list[Finding] = []
+        self.unreadable: set[Loc] = set()
 
     def load(self, text: str) -> Any:
         loader = YAML(typ="safe", pure=True)
@@ -142,6 +173,7 @@ class _Document:
         self.lines.setdefault(loc, line)
         if any(node is one for one in above):
             self._add(line, loc, "an alias may not point at a node around itself")
+            self.unreadable.add(loc)
             return None
         if isinstance(node, ScalarNode):
             self._no_tag(node, loc, str(node.tag).startswith(_YAML))
@@ -224,6 +256,8 @@ def _findings(details: list[ErrorDetails], document: _Document) -> set[Finding]:
         if other_form or (
             kind == "too_short" and any(place != loc and place[: len(loc)] == loc for place, _ in places)
         ):
+            continue
+        if loc in document.unreadable:
             continue
         found.add(_finding(detail, document))
     return found

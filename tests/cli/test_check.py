@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.cli.conftest import MAPPING, Migrate
@@ -34,11 +35,50 @@ def test_all_mistakes_of_all_files_at_once(migrate: Migrate, project: Path) -> N
     done = migrate("check", "one.yaml", "two.yaml", "mapping.yaml")
     assert (done.code, done.err) == (2, "")
     assert done.out.splitlines() == [
-        "two.yaml:14 targets[0].fields.amount.clene: unknown key `clene` (did you mean `clean`?)",
         "one.yaml:10 targets[0].key: key column `on` is no field",
         "one.yaml:13 targets[0].fields.payer.from: unknown source column `nmae` (did you mean `name`?)",
+        "two.yaml:14 targets[0].fields.amount.clene: unknown key `clene` (did you mean `clean`?)",
         "mapping.yaml: bills is in order",
     ]
+
+
+def test_one_kind_of_mistake_does_not_hide_another(migrate: Migrate, project: Path) -> None:
+    """Repeated and unknown keys, two checks of one id, a bad function, a missing column, a missing file: one report, from check and plan."""
+    wrong = (
+        MAPPING.replace("bills", "wrong")
+        .replace("  table: bill\n", "  table: bill\n  table: bill\n  tabel: bill\n")
+        .replace("payer: name", 'payer: {sql: "name || random()"}')
+        .replace("from: paid,", "from: piad,")
+    )
+    wrong += '  - {id: POS, target: paid, assert: "amount >= 0"}\n'
+    (project / "wrong.yaml").write_text(wrong, encoding="utf-8")
+    done = migrate("check", "wrong.yaml", "nix.yaml", "mapping.yaml")
+    assert (done.code, done.err) == (2, "")
+    assert [re.sub(r" \((did|known|Give).*", "", line) for line in done.out.splitlines()] == [
+        "wrong.yaml:5 source.table: duplicate key `table`, first on line 4",
+        "wrong.yaml:6 source.tabel: unknown key `tabel`",
+        "wrong.yaml:15 targets[0].fields.payer.sql: function random() is not allowed: it is different every time",
+        "wrong.yaml:17 targets[0].fields.paid_on.from: unknown source column `piad`",
+        "wrong.yaml:20 checks[1].id: `POS` is used twice, first in checks[0]",
+        "nix.yaml:1 (file): The mapping file cannot be read: No such file or directory.",
+        "mapping.yaml: bills is in order",
+    ]
+    planned = migrate("plan", "wrong.yaml", "nix.yaml", "mapping.yaml")
+    assert planned.code == 2
+    for line in done.out.splitlines()[:-1]:
+        assert line.split(": ", 1)[1] in planned.err
+
+
+def test_mistakes_come_before_a_database_that_is_not_there(migrate: Migrate, project: Path) -> None:
+    """A file's own mistakes are told, and that its databases could not be looked at; without mistakes the database is the error."""
+    (project / "wrong.yaml").write_text(MAPPING.replace("clean: money", "clene: money"), encoding="utf-8")
+    done = migrate("check", "wrong.yaml", "--source", "sqlite:///nix.db")
+    assert (done.code, done.err) == (2, "")
+    first, second = sorted(done.out.splitlines(), key=lambda line: "clene" not in line)
+    assert "unknown key `clene`" in first
+    assert second.startswith("warning: wrong.yaml:1 (file): not looked at in its databases: ")
+    alone = migrate("check", "mapping.yaml", "--source", "sqlite:///nix.db")
+    assert (alone.code, alone.out) == (2, "")
 
 
 def test_one_name_in_two_files_is_a_mistake(migrate: Migrate, project: Path) -> None:
@@ -48,6 +88,7 @@ def test_one_name_in_two_files_is_a_mistake(migrate: Migrate, project: Path) -> 
     assert done.code == 2
     assert done.out.splitlines()[0] == (
         "again.yaml:1 mapping: `bills` is also the name of mapping.yaml, and a name is an identity in the ledger"
+        " (give each a name of its own)"
     )
 
 

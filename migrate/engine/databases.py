@@ -1,0 +1,77 @@
+"""Which databases a mapping speaks of, its URLs replaced by those of the command line, and their stores while they are looked at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
+
+from migrate.engine.lookups import lookup_shapes
+from migrate.engine.options import RunOptions
+from migrate.errors import InputError
+from migrate.mapping.model import Mapping
+from migrate.stores.opening import open_source, open_target
+from migrate.stores.port import SourceStore, TargetStore
+from migrate.stores.urls import expand
+from migrate.values import SourceSpec, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """The two sides of a mapping, and what they say about its tables; `target_shapes` and `lookup_shapes` have those that exist.
+
+    `spec` and `target_url` may hold secrets and are not shown.
+    """
+
+    spec: SourceSpec = field(repr=False)
+    target_url: str = field(repr=False)
+    source: SourceStore
+    target: TargetStore
+    target_shapes: AbstractMapping[str, TableShape]
+    lookup_shapes: AbstractMapping[str, TableShape]
+
+
+@contextlib.contextmanager
+def databases_of(mapping: Mapping, options: RunOptions) -> Iterator[Databases]:
+    """Look at the tables of both sides. Raises InputError without a URL or table, EnvironmentFault where one is out of reach."""
+    spec, target_url = source_spec_of(mapping, options), target_url_of(mapping, options)
+    source, target = open_source(spec), open_target(target_url, options.ledger_schema)
+    try:
+        shapes = {each.table: shape for each in mapping.targets if (shape := target.describe(each.table)) is not None}
+        yield Databases(spec, target_url, source, target, shapes, lookup_shapes(mapping, spec.url, target))
+    finally:
+        target.close()
+
+
+def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
+    """Where this run's source is; InputError when nothing names it. Variables in its URL are left to the store, which quotes them."""
+    if mapping.source.files is not None:
+        files = str(mapping.path.parent / expand(mapping.source.files))
+        return SourceSpec(
+            None, files=files, format=mapping.source.format, options=_options(mapping), key=mapping.source.key or ()
+        )
+    url = options.source or mapping.source.url
+    if url is None:
+        raise InputError(
+            f"{mapping.path} names no source database",
+            where="source.url",
+            next_step="write `url:` into the mapping, or give --source URL",
+        )
+    return mapping.source_spec(url)
+
+
+def _options(mapping: Mapping) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(mapping.source.options.items()))
+
+
+def target_url_of(mapping: Mapping, options: RunOptions) -> str:
+    """The URL of this run's target, variables left to the store; InputError when nothing names it."""
+    url = options.target or mapping.target.url
+    if url is None:
+        raise InputError(
+            f"{mapping.path} names no target database",
+            where="target.url",
+            next_step="write `url:` into the mapping, or give --target URL",
+        )
+    return url
