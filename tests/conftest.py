@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--torture"):
         for item in items:
             if item.get_closest_marker("campaign"):
-                item.add_marker(pytest.mark.timeout(0))
+                item.add_marker(pytest.mark.timeout(0), append=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
