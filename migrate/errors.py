@@ -2,6 +2,7 @@
 
     MigrateError
     ├── InputError           exit 2   the user's input is wrong: fix it; nothing was written
+    │   └── UnknownTable              a table that is not there
     ├── EnvironmentFault     exit 3   a database, file or disk is out of reach; running again is safe
     │   ├── TransientFault            the same transaction may succeed when tried again
     │   └── ConnectionLost            as before, on a new connection
@@ -19,7 +20,7 @@ Drivers' own errors are turned into these in one place per store, with the cause
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 ViolationKind = Literal["unique", "foreign_key", "check", "not_null", "value"]
 
@@ -43,11 +44,29 @@ class MigrateError(Exception):
             parts.append(f"  next:  {self.next_step}")
         return "\n".join(parts)
 
+    def to_json(self) -> dict[str, Any]:
+        """What, where and what next, as `--json` writes it under `error`."""
+        return {
+            "kind": type(self).__name__,
+            "exit": self.exit_code,
+            "message": self.message,
+            "where": self.where,
+            "next": self.next_step,
+        }
+
 
 class InputError(MigrateError):
     """A command line, mapping file or URL that cannot be meant; nothing was written."""
 
     exit_code = 2
+
+
+class UnknownTable(InputError):
+    """A table that is not in the database; `table` is its name as it was given."""
+
+    def __init__(self, table: str, *, where: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(f"there is no table {table}", where=where, next_step=next_step)
+        self.table = table
 
 
 class EnvironmentFault(MigrateError):

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import traceback
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.text import Text
@@ -28,26 +28,8 @@ def report(error: MigrateError, screen: Screen, *, with_json: bool = True) -> in
         if text:
             _show(screen, key, text, indent=number > 0)
     if screen.settings.as_json and with_json:
-        write_json({"error": as_json(error)})
+        write_json({"error": error.to_json()})
     return error.exit_code
-
-
-def as_json(error: MigrateError) -> dict[str, Any]:
-    """What, where, what next, and for a mapping with mistakes each of them."""
-    document: dict[str, Any] = {
-        "kind": type(error).__name__,
-        "exit": error.exit_code,
-        "message": error.message,
-        "where": error.where,
-        "next": error.next_step,
-    }
-    findings = getattr(error, "findings", None)
-    if findings:
-        document["findings"] = [
-            {name: getattr(finding, name) for name in ("level", "file", "line", "path", "message", "suggestion")}
-            for finding in findings
-        ]
-    return document
 
 
 def usage_error(error: click.ClickException, screen: Screen) -> int:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from migrate.cli.options import FILE, Command, with_screen
 from migrate.cli.screen import Screen
-from migrate.errors import EnvironmentFault, InputError
+from migrate.errors import EnvironmentFault, InputError, UnknownTable
 
 if TYPE_CHECKING:
     from migrate.values import TableShape
@@ -80,8 +80,9 @@ def _seen_from(out: Path | None, files: str) -> str:
 
 
 def _target(url: str, table: str) -> TableShape:
+    from migrate.stores.names import nearest_table
     from migrate.stores.opening import open_target
-    from migrate.stores.urls import redacted
+    from migrate.stores.urls import parse_url, redacted
 
     store = open_target(url)
     try:
@@ -89,11 +90,9 @@ def _target(url: str, table: str) -> TableShape:
     finally:
         store.close()
     if shape is None:
-        raise InputError(
-            f"there is no table {table}",
-            where=redacted(url),
-            next_step="create it first, or see the invoice tables: migrate schema apply",
-        )
+        near = nearest_table(parse_url(url), table)
+        create = "create it first, or see the invoice tables: migrate schema apply"
+        raise UnknownTable(table, where=redacted(url), next_step=f"{near} or {create}" if near else create)
     return shape
 
 

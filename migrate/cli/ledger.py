@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from migrate.cli.options import FILE, Group, in_target, with_screen
+from migrate.cli.options import FILE, Group, in_target, of_run, with_screen
 from migrate.cli.screen import Screen, add_rows
 from migrate.units import count_text, duration_text
 
@@ -27,7 +27,7 @@ def ledger() -> None:
 
 @ledger.command(example="migrate ledger show mapping.yaml")
 @click.argument("mapping", type=FILE)
-@in_target
+@of_run
 @with_screen
 def show(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
     """Show the newest run of a mapping: its batches in the order in which they changed the target, and its events."""

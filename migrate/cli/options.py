@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from migrate.cli.screen import Screen, Settings
 from migrate.cli.texts import locale_language
 from migrate.progress.logs import start_logging
 from migrate.units import parse_duration
+
+if TYPE_CHECKING:
+    from migrate.engine.options import RunOptions
 
 FILE: Final = click.Path(path_type=Path)
 
@@ -32,6 +35,11 @@ _LEDGER_SCHEMA: Final = click.option(
     "--ledger-schema", metavar="NAME", help="Schema of the ledger's tables, where the database has schemas."
 )
 
+_RUN: Final = click.option("--run", metavar="ID", help="This run, instead of the newest.")
+_PASS: Final = click.option(
+    "--pass", "pass_no", type=click.IntRange(min=0), metavar="N", help="Only this pass of the run."
+)
+
 
 def in_target(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where the ledger is; the command gets them as `RunOptions` in `options`."""
@@ -44,6 +52,19 @@ def in_target(function: Callable[..., Any]) -> Callable[..., Any]:
 
     command: Callable[..., Any] = wrapped
     for option in (_LEDGER_SCHEMA, _TARGET):
+        command = option(command)
+    return command
+
+
+def of_run(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the ledger is, and which run and pass of it is meant; as `in_target`."""
+
+    @functools.wraps(function)
+    def wrapped(*given: Any, options: RunOptions, run: str | None, pass_no: int | None, **named: Any) -> Any:
+        return function(*given, options=replace(options, run=run, pass_no=pass_no), **named)
+
+    command = in_target(wrapped)
+    for option in (_PASS, _RUN):
         command = option(command)
     return command
 

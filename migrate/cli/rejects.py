@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.driving import driven, stopped_or
-from migrate.cli.options import FILE, Group, in_target, source_and_target, with_screen
+from migrate.cli.options import FILE, Group, of_run, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, cell
 from migrate.cli.summaries import summary
 from migrate.units import count_text
@@ -32,7 +32,7 @@ def rejects() -> None:
 
 @rejects.command("list", example="migrate rejects list mapping.yaml")
 @click.argument("mapping", type=FILE)
-@in_target
+@of_run
 @with_screen
 def list_(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
     """Count the rejects of the newest run that are still open, by rule and field, most frequent first."""
@@ -59,7 +59,7 @@ def list_(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
 
 @rejects.command(example="migrate rejects show mapping.yaml --limit 3")
 @click.argument("mapping", type=FILE)
-@in_target
+@of_run
 @click.option("--rule", metavar="ID", help="Only rejects of this rule.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, metavar="N", help="How many reasons to show (default: 20)."
@@ -77,7 +77,7 @@ def show(screen: Screen, mapping: Path, *, options: RunOptions, rule: str | None
 
 @rejects.command(example="migrate rejects export mapping.yaml -o rejects.csv")
 @click.argument("mapping", type=FILE)
-@in_target
+@of_run
 @click.option(
     "-o", "--out", required=True, type=FILE, metavar="FILE", help="File to write: .csv (for spreadsheets) or .jsonl."
 )

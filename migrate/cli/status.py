@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from migrate.cli.options import FILE, Command, Duration, in_target, with_screen
+from migrate.cli.options import FILE, Command, Duration, of_run, with_screen
 from migrate.cli.screen import Screen
 from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.summaries import overview, summary
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, example="migrate status mapping.yaml")
 @click.argument("mapping", required=False, type=FILE)
-@in_target
+@of_run
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C, which ends the watching and not the run.")
 @click.option(
     "--interval", type=Duration(), default="2s", metavar="DURATION", help="Time between refreshes (default: 2s)."

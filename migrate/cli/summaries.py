@@ -112,7 +112,12 @@ def _targets(run: RunSummary, screen: Screen) -> Table:
     shown = [name for name in _TARGETS if name == "written" or any(getattr(counts, name) for _, counts in targets)]
     table = screen.table("target", *shown, numbers=range(1, len(shown) + 1))
     for target, counts in targets:
-        table.add_row(Text(target), *(Text(count_text(getattr(counts, name))) for name in shown))
+        # Groups are counted for targets that have them.
+        numbers = [
+            "" if name == "groups" and target not in run.grouped else count_text(getattr(counts, name))
+            for name in shown
+        ]
+        table.add_row(Text(target), *map(Text, numbers))
     return table
 
 

@@ -36,12 +36,26 @@ class Databases:
 def databases_of(mapping: Mapping, options: RunOptions) -> Iterator[Databases]:
     """Look at the tables of both sides. Raises InputError without a URL or table, EnvironmentFault where one is out of reach."""
     spec, target_url = source_spec_of(mapping, options), target_url_of(mapping, options)
-    source, target = open_source(spec), open_target(target_url, options.ledger_schema)
+    with _place(mapping, "source.url", options.source):
+        source = open_source(spec)
+    with _place(mapping, "target.url", options.target):
+        target = open_target(target_url, options.ledger_schema)
     try:
         shapes = {each.table: shape for each in mapping.targets if (shape := target.describe(each.table)) is not None}
         yield Databases(spec, target_url, source, target, shapes, lookup_shapes(mapping, spec.url, target))
     finally:
         target.close()
+
+
+@contextlib.contextmanager
+def _place(mapping: Mapping, path: str, replaced_by: str | None) -> Iterator[None]:
+    """Where the URL stands, for an error that does not know it; `replaced_by` is the one of the command line."""
+    try:
+        yield
+    except InputError as error:
+        if error.where is None and replaced_by is None:
+            error.where = f"{mapping.path}:{mapping.line_of(path)} → {path}"
+        raise
 
 
 def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:

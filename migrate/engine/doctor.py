@@ -13,7 +13,7 @@ from typing import Literal
 
 from migrate.engine.databases import source_spec_of
 from migrate.engine.options import RunOptions
-from migrate.engine.summary import summaries
+from migrate.engine.summary import summarise
 from migrate.errors import MigrateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import read_lease
@@ -148,7 +148,7 @@ def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:
 
 
 def _runs(what: str, ledger: Ledger) -> Iterator[Inspection]:
-    for summary in summaries(ledger):
+    for summary in (summarise(ledger, run) for run in all_runs(ledger)):
         name = f"{summary.mapping}, run {summary.run}"
         counts = summary.counts
         if not counts.adds_up:

@@ -13,10 +13,15 @@ CHUNK_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """`source`, `target`: URLs that replace the mapping's. `ledger_schema`: where the database has schemas."""
+    """`source`, `target`: URLs that replace the mapping's. `ledger_schema`: where the database has schemas.
+
+    `run`, `pass_no`: what a command looks at, instead of the newest run with all its passes.
+    """
 
     source: str | None = None
     target: str | None = None
     batch_rows: int | None = None
     workers: int | None = None
     ledger_schema: str | None = None
+    run: str | None = None
+    pass_no: int | None = None

@@ -51,13 +51,13 @@ class RejectGroup:
 
 
 def rejects_list(path: Path, options: RunOptions) -> list[RejectGroup]:
-    """Rejects of the newest run that are still open, by rule and field, most frequent first."""
+    """Rejects that are still open, or all of the pass that `options` name, by rule and field, most frequent first."""
     with run_of(path, options) as (ledger, run):
         table = ledger.tables.reject
         grouped = (table.c.rule, table.c.target, table.c.field)
         query = (
             sa.select(*grouped, sa.func.count().label("found"), sa.func.min(table.c.reason).label("example"))
-            .where(table.c.run == run.run, table.c.pass_no >= _open_since(ledger, run))
+            .where(table.c.run == run.run, _wanted(ledger, run, options))
             .group_by(*grouped)
             .order_by(sa.desc("found"), *grouped)
         )
@@ -68,7 +68,7 @@ def rejects_list(path: Path, options: RunOptions) -> list[RejectGroup]:
 def rejects_show(path: Path, options: RunOptions, rule: str | None = None, limit: int = 20) -> list[Reject]:
     """The first open rejects of the newest run, with raw values; `rule` narrows them."""
     with run_of(path, options) as (ledger, run):
-        found = _walk(ledger, run, rule)
+        found = _walk(ledger, run, _wanted(ledger, run, options), rule)
         return [reject for _, reject in zip(range(limit), found, strict=False)]
 
 
@@ -80,7 +80,7 @@ def rejects_export(path: Path, options: RunOptions, out: Path) -> int:
     with run_of(path, options) as (ledger, run):
         part = out.with_name(f"{out.name}.part")
         try:
-            count = _export(_walk(ledger, run, None), part, suffix)
+            count = _export(_walk(ledger, run, _wanted(ledger, run, options)), part, suffix)
             part.replace(out)
         except OSError as error:
             raise EnvironmentFault(f"cannot write {out}: {error.strerror}", next_step="choose another file") from error
@@ -111,15 +111,20 @@ def _open_since(ledger: Ledger, run: Run) -> int:
     return max(whole, default=0)
 
 
-def _walk(ledger: Ledger, run: Run, rule: str | None) -> Iterator[Reject]:
-    """All open rejects in source order, page by page."""
-    since = _open_since(ledger, run)
+def _wanted(ledger: Ledger, run: Run, options: RunOptions) -> sa.ColumnElement[bool]:
+    """Rejects of the pass that `options` name, else those that are still open."""
+    pass_no = ledger.tables.reject.c.pass_no
+    return pass_no >= _open_since(ledger, run) if options.pass_no is None else pass_no == options.pass_no
+
+
+def _walk(ledger: Ledger, run: Run, wanted: sa.ColumnElement[bool], rule: str | None = None) -> Iterator[Reject]:
+    """The wanted rejects in source order, page by page."""
     table = ledger.tables.reject
     place = (table.c.pass_no, table.c.range_no, table.c.entry_no)
     after: tuple[int, int, int] | None = None
     while True:
         query = sa.select(*place, *(table.c[each.name] for each in fields(Reject)[3:])).where(
-            table.c.run == run.run, table.c.pass_no >= since
+            table.c.run == run.run, wanted
         )
         if rule is not None:
             query = query.where(table.c.rule == rule)

@@ -6,19 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrate.engine.access import ledger_of, run_of
+from migrate.engine.access import chosen_run, ledger_of, run_of
 from migrate.engine.options import RunOptions
-from migrate.engine.summary import RunSummary, summaries
+from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import InputError
 from migrate.ledger import steering
 from migrate.ledger.log import LogVerdict, read_events, verify_log
-from migrate.ledger.runs import Entry, Run, read_entries
+from migrate.ledger.runs import Entry, Run, all_runs, current_run, read_entries
 
 
 def status(path: Path | None, options: RunOptions) -> list[RunSummary]:
-    """The newest run of a mapping, or all runs of a target."""
+    """The newest run of a mapping, or all runs of a target; those that `options` name."""
     with ledger_of(path, options) as (ledger, name):
-        return summaries(ledger, name)
+        if name is None:
+            runs = [each for each in all_runs(ledger) if options.run in {None, each.run}]
+            if options.run is not None and not runs:
+                raise InputError(f"this database has no run {options.run}", next_step="migrate status without --run")
+        elif options.run is None and options.pass_no is None and current_run(ledger, name) is None:
+            runs = []
+        else:
+            runs = [chosen_run(ledger, name, path, options)]
+        return [summarise(ledger, run, options.pass_no) for run in runs]
 
 
 def pause(path: Path, reason: str, options: RunOptions) -> Run:
@@ -57,9 +65,10 @@ class LedgerView:
 
 
 def ledger_show(path: Path, options: RunOptions) -> LedgerView:
-    """The newest run of a mapping as the ledger has it."""
+    """The newest run of a mapping, or what `options` name, as the ledger has it."""
     with run_of(path, options) as (ledger, run):
-        return LedgerView(run, tuple(read_entries(ledger, run.run)), tuple(read_events(ledger, run.run)))
+        entries = (each for each in read_entries(ledger, run.run) if options.pass_no in {None, each.pass_no})
+        return LedgerView(run, tuple(entries), tuple(read_events(ledger, run.run)))
 
 
 def ledger_verify(path: Path | None, options: RunOptions) -> LogVerdict:

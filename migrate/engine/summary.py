@@ -14,8 +14,6 @@ from migrate.ledger.runs import (
     Entry,
     Pass,
     Run,
-    all_runs,
-    current_run,
     now_ms,
     read_entries,
     read_passes,
@@ -105,10 +103,10 @@ class RunSummary:
         }
 
 
-def summarise(ledger: Ledger, run: Run) -> RunSummary:
-    """Read one run from the ledger."""
-    entries = read_entries(ledger, run.run)
-    passes = read_passes(ledger, run.run)
+def summarise(ledger: Ledger, run: Run, pass_no: int | None = None) -> RunSummary:
+    """Read one run from the ledger, or what one pass of it did."""
+    entries = [each for each in read_entries(ledger, run.run) if pass_no in {None, each.pass_no}]
+    passes = [each for each in read_passes(ledger, run.run) if pass_no in {None, each.number}]
     holding = read_lease(ledger, run.mapping)
     counts = total(entries)
     seconds = _seconds(ledger, run, entries, holding)
@@ -133,14 +131,6 @@ def summarise(ledger: Ledger, run: Run) -> RunSummary:
         holder=str(mine.holder) if mine and mine.live else None,
         throttle_rows=mine.steering.throttle_rows if mine else None,
     )
-
-
-def summaries(ledger: Ledger, mapping: str | None = None) -> list[RunSummary]:
-    """All runs of a ledger, or the newest of one mapping."""
-    if mapping is None:
-        return [summarise(ledger, run) for run in all_runs(ledger)]
-    run = current_run(ledger, mapping)
-    return [] if run is None else [summarise(ledger, run)]
 
 
 def _rows(counts: Counts) -> dict[str, int]:

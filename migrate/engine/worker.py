@@ -92,7 +92,11 @@ class Worker:
             attempt += 1
 
     def close(self) -> None:
-        """Free the connections."""
+        """Free everything; the worker does nothing more."""
+        self._disconnect()
+        self._transformer.close()
+
+    def _disconnect(self) -> None:
         for held in (self._session, self._reader):
             if held is not None:
                 held.close()
@@ -123,7 +127,7 @@ class Worker:
 
     def _after_fault(self, fault: TransientFault, attempt: int, what: str) -> None:
         if isinstance(fault, ConnectionLost):
-            self.close()
+            self._disconnect()
         if attempt >= ATTEMPTS:
             raise EnvironmentFault(
                 f"{what} failed {attempt} times, the last time with: {fault.message}",

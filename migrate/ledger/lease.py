@@ -178,7 +178,8 @@ class HeldLedger(Ledger):
         if self.store.dialect == "sqlite":
             # Only what writes takes the lock.
             return connection.execute(_renewal(self, self._lease)).rowcount == 1
-        query = sa.select(self.tables.lease.c.epoch).where(mine).with_for_update(read=True)
+        # Not a shared lock: who has one and then changes the row may wait for another who does the same.
+        query = sa.select(self.tables.lease.c.epoch).where(mine).with_for_update()
         return connection.execute(query).one_or_none() is not None
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from migrate.errors import InputError
 
@@ -44,6 +44,10 @@ class MappingErrors(InputError):
         count = len(self.findings)
         head = "The mapping has a mistake:" if count == 1 else f"The mapping has {count} mistakes:"
         super().__init__("\n".join([head, *(f"  {finding}" for finding in self.findings)]))
+
+    def to_json(self) -> dict[str, Any]:
+        """With each finding as a document of its own."""
+        return {**super().to_json(), "findings": [asdict(finding) for finding in self.findings]}
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

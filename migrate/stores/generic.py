@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import Grouping
 
-from migrate.errors import InputError
+from migrate.errors import InputError, UnknownTable
 from migrate.stores.generic_errors import generic_faults
 from migrate.stores.generic_session import GenericSession
 from migrate.stores.generic_shape import reflect
@@ -70,7 +70,7 @@ class GenericSource:
             self._version = ".".join(str(part) for part in connection.dialect.server_version_info or ("unknown",))
             self.nulls_first = _nulls_first(connection)
         if found is None:
-            raise InputError(f"there is no table {spec.table}", where=redacted(engine.url))
+            raise UnknownTable(spec.table, where=redacted(engine.url))
         self.shape = found[1]
         self.table = GenericTable(*found, engine.dialect.name)
 
@@ -227,7 +227,7 @@ class GenericTarget:
 
     def _table_of(self, shape: TableShape) -> GenericTable:
         if shape.name not in self._tables and self.describe(shape.name) is None:
-            raise InputError(f"there is no table {shape.name}", where=redacted(self._engine.url))
+            raise UnknownTable(shape.name, where=redacted(self._engine.url))
         return self._tables[shape.name]
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from migrate.errors import DataError, InputError
+from migrate.errors import DataError, UnknownTable
 from migrate.stores import mariadb_wire as wire
 from migrate.stores.mariadb_connection import connect, driver_connection, reading_engine
 from migrate.stores.mariadb_errors import mariadb_faults
@@ -51,7 +51,7 @@ class MariaSource:
             else:
                 described = describe_table(raw, spec.table or "", writing=False)
                 if described is None:
-                    raise InputError(f"there is no table {spec.table}", where=redacted(url))
+                    raise UnknownTable(spec.table or "", where=redacted(url))
                 self.relation, self.shape = described
 
     def snapshot(self) -> AbstractSnapshot:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final, cast
 
-from migrate.errors import InputError
+from migrate.errors import InputError, UnknownTable
+from migrate.stores.names import nearest_table
 from migrate.stores.port import SourceStore, TargetStore
 from migrate.stores.urls import dialect_of, parse_url
 from migrate.values import SourceSpec
@@ -36,7 +37,11 @@ def open_source(spec: SourceSpec) -> SourceStore:
         return cast("SourceStore", _module(_FILES).open_source(spec))
     if spec.url is None:
         raise InputError("the source has no url", next_step="give `url:` in the mapping, or --source URL")
-    return cast("SourceStore", _serving(spec.url).open_source(spec))
+    try:
+        return cast("SourceStore", _serving(spec.url).open_source(spec))
+    except UnknownTable as error:
+        error.next_step = nearest_table(parse_url(spec.url), error.table) or error.next_step
+        raise
 
 
 def open_target(url: str, ledger_schema: str | None = None) -> TargetStore:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
-from migrate.errors import EnvironmentFault, InputError
+from migrate.errors import EnvironmentFault, InputError, UnknownTable
 from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
 from migrate.stores.postgres_constraints import hidden_rows, unique_keys
@@ -248,9 +248,7 @@ def _described(connection: sa.Connection, spec: SourceSpec) -> tuple[Relation, T
     name = spec.table or ""
     found = find_relation(connection, name)
     if found is None:
-        raise InputError(
-            f"there is no table {name}", where=redacted(str(spec.url)), next_step="name it as table or schema.table"
-        )
+        raise UnknownTable(name, where=redacted(str(spec.url)), next_step="name it as table or schema.table")
     relation = describe_relation(connection, found)
     keys, _ = unique_keys(connection, found["oid"])
     columns = tuple(column.column for column in relation.columns)

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from migrate.errors import InputError
+from migrate.errors import UnknownTable
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
 from migrate.stores.postgres_constraints import foreign_keys, hazards, hidden_rows, oddities, unique_keys
 from migrate.stores.postgres_describe import (
@@ -129,7 +129,7 @@ class PostgresTarget:
             known = self._relations.get(table.name)
         if known is None:
             if self.describe(table.name) is None:
-                raise InputError(f"there is no table {table.name}", where=redacted(self.url))
+                raise UnknownTable(table.name, where=redacted(self.url))
             with self._lock:
                 known = self._relations[table.name]
         return known

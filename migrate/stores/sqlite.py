@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 
-from migrate.errors import EnvironmentFault, InputError
+from migrate.errors import EnvironmentFault, InputError, UnknownTable
 from migrate.stores import sqlite_adbc
 from migrate.stores.port import AbstractSnapshot
 from migrate.stores.sqlite_errors import sqlite_faults
@@ -87,7 +87,7 @@ class SqliteSource:
         finally:
             connection.close()
         if shape is None:
-            raise InputError(f"no table {self._spec.table} in {self._path}", where="source → table")
+            raise UnknownTable(self._spec.table or "", where=str(self._path))
         return shape if self._spec.key else with_row_number(shape)
 
 

@@ -31,6 +31,7 @@ _DRIVERS: Final = {
     "mariadb": "mysql+pymysql",
     "sqlite": "sqlite",
 }
+_WRITTEN: Final = {"postgresql+psycopg": "postgresql", "mysql+pymysql": "mysql"}
 _DIALECTS: Final = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mariadb", "mariadb": "mariadb"}
 
 # ADBC brings a libpq that looks for sockets in /tmp, others look where Debian puts them: each is told both places.
@@ -74,6 +75,8 @@ def redacted(url: str | sa.URL) -> str:
     """The URL for messages and logs: whatever looks like a password is `***`, also in text that is no valid URL."""
     text = url.render_as_string(hide_password=False) if isinstance(url, sa.URL) else url
     scheme, marker, rest = text.partition("://")
+    # The driver is the toolkit's choice, not part of what the user wrote.
+    scheme = _WRITTEN.get(scheme, scheme)
     if not marker:
         return text if _VARIABLE.search(text) or not re.search(r"[:@=]", text) else "***"
     # An unquoted password may hold `?` and `/`, as SQLAlchemy takes it: then its end is the last `@`.

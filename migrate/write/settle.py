@@ -91,7 +91,9 @@ class Settler:
     ) -> Settled:
         """Settle the pending units of one ledger row; `final`, after a round that moved nothing, rejects what cannot be written."""
         units, _ = decode_pending(self._take(session, which), self._unit_columns)
-        one = _One(self, transaction, session, units, final=final)
+        claims = Claims(self._ledger, self._run)
+        writer = UnitWriter(self._targets, self._parents, claims)
+        one = _One(_Tools(self._targets, claims, writer, self._raw_of), transaction, session, units, final=final)
         one.run()
         return Settled(one.moved, one.keep_deferred())
 
@@ -108,32 +110,41 @@ class Settler:
         return bytes(rows[0][0])
 
 
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What one ledger row is settled with; claims are remembered for one transaction only."""
+
+    targets: tuple[WriteTarget, ...]
+    claims: Claims
+    writer: UnitWriter
+    raw_of: RawOf
+
+
 class _One:
     """The settling of one ledger row."""
 
     def __init__(
         self,
-        settler: Settler,
+        tools: _Tools,
         transaction: BatchTransaction,
         session: TargetSession,
         units: Units,
         *,
         final: bool,
     ) -> None:
-        self._targets = settler._targets  # noqa: SLF001 - the other half of Settler
+        self._targets = tools.targets
         self._transaction = transaction
         self._session = session
         self._units = units
         self._final = final
-        self._raw_of = settler._raw_of  # noqa: SLF001
-        self._claims = Claims(settler._ledger, settler._run)  # noqa: SLF001
-        self._writer = UnitWriter(self._targets, settler._parents, self._claims)  # noqa: SLF001
+        self._raw_of = tools.raw_of
+        self._writer = tools.writer
         self._types = {name: units.table.schema.field(name).type for name in units.unit_columns}
         linked = {key.parent for target in self._targets for key in target.shape.foreign_keys}
         versioned = any(target.version_field is not None for target in self._targets)
         self._winners_may_go = versioned or any(target.name in linked for target in self._targets)
-        self._rivals = Rivals(session, self._targets, self._claims)
-        self._displacer = Displacer(session, self._targets, self._claims, self._types)
+        self._rivals = Rivals(session, self._targets, tools.claims)
+        self._displacer = Displacer(session, self._targets, tools.claims, self._types)
         self._queue: list[_Waiting] = []
         self.deferred: list[_Waiting] = []
         self._later: list[_Waiting] = []
