@@ -205,6 +205,20 @@ def test_what_the_columns_refuse(attempt: Try) -> None:
     assert carried.reason(3).startswith("CONSTRAINT: the target refuses the row: ")
 
 
+@pytest.mark.parametrize("there_before", [False, True], ids=["inserted", "updated"])
+def test_a_later_unit_gives_way_with_the_rows_that_point_at_its_row(attempt: Try, there_before: bool) -> None:
+    """A row of the same table that points at the row of a later unit does not keep the earlier unit from having the key: both wait again."""
+    attempt.target.run(
+        "CREATE TABLE t (k varchar(20) NOT NULL PRIMARY KEY, c varchar(20), n integer, FOREIGN KEY (c) REFERENCES t (k))"
+    )
+    if there_before:
+        attempt.existing(("b", None, 9))
+    attempt.units(("a", None, 1), ("a", None, 2), ("b", "a", 1))
+    carried = attempt.run("update", batch_rows=1, order=lambda ranges: [ranges[1], ranges[2], ranges[0], *ranges[3:]])
+    assert stored(carried) == {"a": (None, 1), "b": ("a", 1)}
+    assert carried.rejected == {'[["i","1"]]'}
+
+
 @pytest.mark.parametrize(("batch_rows", "order"), [ONE_BATCH, MANY_BATCHES])
 def test_a_parent_that_is_not_there(attempt: Try, batch_rows: int, order: Order) -> None:
     """A unit waits for its parent to the end; then it is rejected, and the missing parent is named."""
