@@ -44,12 +44,14 @@ def row_encodings(rows: pa.Table, contract: Contract) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.binary())
 
 
-def row_digests(rows: pa.Table, contract: Contract) -> pa.Array:
+def row_digests(rows: pa.Table, contract: Contract, nonce: str = "") -> pa.Array:
     """R = SHA-256 of each row's encoding: fixed_size_binary(32), in the table's order; null for a poisoned row.
+
+    With a `nonce`, SHA-256 of nonce and encoding: nobody who does not know it can choose rows that make equal sums.
 
     Raises InputError if the table does not have the contract's columns in their Arrow types.
     """
-    return _digests(rows, contract.columns)
+    return _digests(rows, contract.columns, nonce)
 
 
 def key_digests(rows: pa.Table, contract: Contract) -> pa.Array:
@@ -76,11 +78,11 @@ def key_hashes(rows: pa.Table, key_columns: Sequence[str], contract: Contract | 
     return hashes
 
 
-def _digests(rows: pa.Table, columns: ContractColumns) -> pa.Array:
+def _digests(rows: pa.Table, columns: ContractColumns, nonce: str = "") -> pa.Array:
     digests = np.empty((rows.num_rows, DIGEST_BYTES), np.uint8)
     known = np.ones(rows.num_rows, np.bool_)
     start = 0
-    for encoded, poison in _encoded(rows, columns):
+    for encoded, poison in _encoded(rows, columns, nonce):
         end = start + len(encoded)
         digests[start:end], unknown = sha256(encoded)
         excluded = either(poison, unknown)
@@ -91,15 +93,15 @@ def _digests(rows: pa.Table, columns: ContractColumns) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(DIGEST_BYTES), rows.num_rows, [validity, pa.py_buffer(digests)])
 
 
-def _encoded(rows: pa.Table, columns: ContractColumns) -> Iterator[tuple[pa.Array, Mask | None]]:
-    """Slice by slice: the rows' encodings (binary), and which of them are poisoned (None: none).
+def _encoded(rows: pa.Table, columns: ContractColumns, nonce: str = "") -> Iterator[tuple[pa.Array, Mask | None]]:
+    """Slice by slice: the rows' encodings (binary) behind the nonce, and which of them are poisoned (None: none).
 
     An encoding can still turn out not to be valid UTF-8; who reads it must check that.
     """
     _check(rows.schema, columns)
     wanted = rows.select([name for name, _ in columns])
     for part in _slices(wanted):
-        yield _encode(part, columns)
+        yield _encode(part, columns, nonce)
 
 
 def _slices(rows: pa.Table) -> Iterator[pa.Table]:
@@ -117,8 +119,8 @@ def _halved(rows: pa.Table) -> Iterator[pa.Table]:
     yield from _halved(rows.slice(half))
 
 
-def _encode(rows: pa.Table, columns: ContractColumns) -> tuple[pa.Array, Mask | None]:
-    pieces: list[Piece] = []
+def _encode(rows: pa.Table, columns: ContractColumns, nonce: str) -> tuple[pa.Array, Mask | None]:
+    pieces: list[Piece] = [pa.scalar(nonce)] if nonce else []
     poison: Mask | None = None
     for position, (name, logical) in enumerate(columns):
         values = rows.column(name)

@@ -25,6 +25,7 @@ from migrate.cli.run import run
 from migrate.cli.schema import schema
 from migrate.cli.status import status
 from migrate.cli.steer import pause, resume, throttle
+from migrate.cli.verify import verify
 from migrate.errors import MigrateError
 
 
@@ -34,7 +35,7 @@ def cli() -> None:
     """Move an invoice system to a new database and prove that nothing was lost."""
 
 
-for _command in (init, check, plan, run, status, pause, resume, throttle, rejects, schema, ledger, doctor):
+for _command in (init, check, plan, run, status, pause, resume, throttle, rejects, verify, schema, ledger, doctor):
     cli.add_command(_command)
 
 

@@ -26,6 +26,7 @@ Durations are `90s`, `15m`, `4h`, `4d`; shares `0.5%`.
 | 3 | environment: database or file out of reach, disk full; running again is safe |
 | 4 | refused: another process holds the run, the fingerprint changed, rows changed since, the target is not as planned |
 | 5 | paused by a limit or an operator; `migrate resume`, then run again |
+| 6 | not verified: something could not be compared, and nothing differed in what could |
 | 70 | a defect of the toolkit; the message names the file with the traceback; running again is safe |
 | 130 | interrupted; running again is safe |
 | 141 | the reader of stdout went away (`… \\| head`) |

@@ -9,11 +9,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from migrate.report.words import SHARED
+
 Lang = Literal["zh", "en"]
 Say = Callable[..., str]
 """`say(key, **values)`: the text of that key in the user's language."""
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
+    **SHARED,
     # errors
     "error": ("error:", "错误："),
     "where": ("where:", "位置："),
@@ -134,12 +137,33 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "seal": ("seal", "封存"),
     "when": ("when", "时间"),
     "chain_holds": ("the chain holds (seals: {seals}, entries: {entries})", "哈希链完整（封存 {seals} 个，记录 {entries} 条）"),
+    "verifying": (
+        "comparing: {source} source rows, {target} target rows · {rate} rows/s",
+        "核对中：源 {source} 行，目标 {target} 行 · 每秒 {rate} 行",
+    ),
+    "report_written": ("the report is in {file}", "报告已写入 {file}"),
     "level": ("level", "级别"),
     "level_ok": ("ok", "正常"),
     "level_finding": ("finding", "需处理"),
     "inspected": ("inspected", "检查对象"),
     "found": ("found", "结果"),
     "doctor_findings": ("findings that need a person: {count}", "需要处理：{count} 项"),
+    # verify
+    "verdict": ("verdict", "结论"),
+    "rules": ("declared rules", "声明的规则"),
+    "totals_agree": ("control totals agree (groups: {groups})", "控制总数全部相符（{groups} 组）"),
+    "totals_off": ("control totals that differ", "不符的控制总数"),
+    "sum": ("sum", "合计项"),
+    "differences": ("differences", "差异"),
+    "more_in_report": ("… and {count} more (--max-differences N, --report FILE, --json)", "… 另有 {count} 处（--max-differences N、--report FILE、--json）"),
+    "unverified": ("not verified", "未核验"),
+    "rejects_off": ("rejects: the ledger does not agree", "拒收记录：台账与核验不符"),
+    "rejects_beside": (
+        "derived by the verifier: {derived}; in the ledger: {recorded}; on one side only: {differ}",
+        "核验推算 {derived} 条，台账记录 {recorded} 条，仅一方有 {differ} 条",
+    ),
+    "only_derived": ("not in the ledger", "台账中没有"),
+    "only_recorded": ("only in the ledger", "仅台账中有"),
     "doctor_fine": ("everything looks well", "一切正常"),
 }  # fmt: skip
 

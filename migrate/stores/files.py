@@ -197,6 +197,12 @@ class FilesReader:
             [with_anomaly(batch, names) for batch in ordered.to_batches()], self._schema(names)
         )
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """All rows in the order of the files."""
+        spool = self._source.spool(_BY_NUMBER)
+        for batch in _gathered(spool.read(0, spool.rows), chunk_bytes):
+            yield with_anomaly(batch, columns)
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """All rows, only `columns` and the anomaly."""
         spool = self._source.spool(_BY_NUMBER)

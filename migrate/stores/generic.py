@@ -139,6 +139,10 @@ class GenericReader:
         statement = self._select(names, sa.or_(*arms), order)
         return pa.Table.from_batches(list(self._stream(names, statement, 1 << 24)), self._table.schema(names))
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The whole relation as the database finds it."""
+        return self._stream(columns, self._select(columns, sa.true(), ()), chunk_bytes)
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and `ANOMALY`."""
         statement = self._select(columns, sa.true(), ())

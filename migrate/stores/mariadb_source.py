@@ -124,6 +124,10 @@ class MariaReader:
             return schema.empty_table()
         return pa.Table.from_batches(self._rows(chosen, f"WHERE {self._any_key(by, keys)}", order, _WHOLE), schema)
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The whole relation as the server finds it."""
+        yield from self._rows(self._chosen(columns), "", (), chunk_bytes)
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and the anomaly."""
         chosen = self._chosen(columns)

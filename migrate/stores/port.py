@@ -64,6 +64,10 @@ class SourceReader(Protocol):
         """All rows whose `by` equals one of `keys` (NULL equals NULL), sorted by `order`; schema as `read`. At most some thousand keys."""
         ...
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The whole relation in any order, in one statement, without ranges; schema and chunks as `read`. For verification."""
+        ...
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` (and `ANOMALY`); for lookup tables."""
         ...

@@ -178,6 +178,10 @@ class PostgresReader:
             condition = _any_key([self._relation.column(name) for name in by], keys) or "false"
         return self._table(columns, f"WHERE {condition} {_order_by(order)}")
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The whole relation as the server finds it."""
+        return self._stream(columns, "", chunk_bytes)
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and `ANOMALY`."""
         return self._table(columns, "")

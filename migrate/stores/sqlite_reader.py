@@ -70,6 +70,10 @@ class SqliteReader:
             return schema.empty_table()
         return pa.Table.from_batches(self._rows(chosen, self._among(by, wanted), order, _WHOLE), schema)
 
+    def scan(self, columns: tuple[str, ...], chunk_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The whole relation as it is stored."""
+        yield from self._rows(self._chosen(columns), Query(""), (), chunk_bytes)
+
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and the anomaly."""
         chosen = self._chosen(columns)

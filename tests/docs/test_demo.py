@@ -16,14 +16,15 @@ SMALLER = {
     "--rows-per-second 4000": "--rows-per-second 100",
 }
 LOSE_A_ROW = "python -c \"import sqlite3; d = sqlite3.connect('$FOLDER/new.db'); d.execute('delete from invoice where rowid = 9'); d.commit()\"\n"
-COUNT = "python - $FOLDER"
+COUNT = "python - $FOLDER <<"
+VERIFY = "show migrate verify $MAPPING"
 SECONDS = 240
 
 
-def demonstrate(folder: Path, before_counting: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the script in a checkout of its own, with fewer rows, and with a line put before it counts."""
+def demonstrate(folder: Path, inserted: str = "", before: str = COUNT) -> subprocess.CompletedProcess[str]:
+    """Run the script in a checkout of its own, with fewer rows, and with a line put before one of its steps."""
     script = (ROOT / "docs" / "demo.sh").read_text(encoding="utf-8")
-    for old, new in {**SMALLER, COUNT: before_counting + COUNT}.items():
+    for old, new in {**SMALLER, before: inserted + before}.items():
         assert script.count(old) == 1, old
         script = script.replace(old, new)
     shutil.copytree(ROOT / "mappings", folder / "mappings")
@@ -51,6 +52,11 @@ def test_the_demonstration_kills_resumes_and_adds_up(tmp_path: Path) -> None:
         "kill -9, when ",
         "  interrupted  ",
         "  complete  ",
+        "legacy_vat  EQUAL  ",
+        "control totals agree",
+        "legacy_vat  DIFFERENT  ",
+        "changed · cut off  invoice  key=",
+        "missing  invoice  key=",
         "read = mapped + filtered + rejected",
         "the chain holds",
     ]
@@ -63,9 +69,19 @@ def test_the_demonstration_kills_resumes_and_adds_up(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(SECONDS + 30)
 def test_the_demonstration_fails_when_a_row_is_lost(tmp_path: Path) -> None:
-    """One row too few in the new table ends it with exit 1, and names the line that does not hold."""
+    """One row too few when it counts ends it with exit 1, and names the line that does not hold."""
     done = demonstrate(tmp_path, LOSE_A_ROW)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "demo: the counts do not add up" in done.stderr
     assert [line.split("  ")[1] for line in done.stdout.splitlines() if line.endswith("WRONG")] != []
     assert not (tmp_path / "build" / "demo").exists()
+
+
+@pytest.mark.timeout(SECONDS + 30)
+def test_the_demonstration_fails_when_the_verification_does(tmp_path: Path) -> None:
+    """One row too few when it verifies ends it there with exit 1, after the verifier has named the row."""
+    done = demonstrate(tmp_path, LOSE_A_ROW, before=VERIFY)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "demo: the target is not what the mapping makes of the source" in done.stderr
+    assert "  missing  invoice  key=" in done.stdout
+    assert "Do the counts add up?" not in done.stdout

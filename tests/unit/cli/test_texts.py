@@ -20,6 +20,10 @@ SOURCES = [
 ]
 
 
+FAMILIES = ("level_", "phase_", "verdict_", "means_", "kind_", "cause_", "explained_")
+"""Beginnings of keys whose rest is a value."""
+
+
 def values_of(text: str) -> set[str]:
     """The names of the values that a text shows."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -95,7 +99,7 @@ def test_every_text_is_used() -> None:
             literals |= {
                 node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
             }
-    families = tuple(literal for literal in literals if literal in ("level_", "phase_"))
+    families = tuple(literal for literal in literals if literal in FAMILIES)
     assert {key for key in _TEXTS if key not in literals and not key.startswith(families)} - set(
         get_args(State)
     ) == set()

@@ -1,0 +1,233 @@
+"""Shows a verification on the terminal: verdict, figures per target, totals that differ, the first differences, what was not verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from migrate.cli.screen import Screen
+from migrate.report.figures import gap, outcomes
+from migrate.report.visible import Piece, Pieces, compared, pieces
+from migrate.report.words import SHARED
+from migrate.units import count_text, duration_text
+from migrate.verify.verdict import KINDS, Cell, Difference, Recorded, TargetResult, TotalDifference, Verification
+
+LISTED: Final = 10
+"""Differences, and groups of totals, that are shown before the rest is left to the report."""
+
+_VERDICTS: Final = {
+    "EQUAL": "bold green",
+    "EQUAL_WITH_DECLARED_RULES": "bold cyan",
+    "DIFFERENT": "bold red",
+    "NOT_VERIFIED": "bold yellow",
+}
+_KINDS: Final = {
+    "missing": "red",
+    "extra": "yellow",
+    "changed": "magenta",
+    "multiplicity": "blue",
+    "superseded": "cyan",
+}
+_ALWAYS_SHOWN: Final = ("missing", "extra", "changed")
+_DIFFERS: Final = "bold yellow"
+_CODE: Final = "bold magenta"
+_INDENT: Final = 2
+_UNBOUNDED: Final = 10_000
+
+
+def verification_summary(verification: Verification, screen: Screen) -> RenderableType:
+    """The verification for people: nothing of a number or value is cut, and invisible characters are shown with their code points.
+
+    At most `LISTED` differences and groups of totals are shown, with the number of all the others.
+    """
+    sections = (
+        ("rules", [_data(rule) for rule in verification.rules]),
+        ("totals_off", list(_totals(verification, screen))),
+        ("differences", list(_differences(verification, screen))),
+        ("unverified", [Text(": ").join([_data(each.what), _data(each.why)]) for each in verification.not_verified]),
+        ("rejects_off", _rejects(verification.rejects, screen)),
+    )
+    parts: list[RenderableType] = [_title(verification, screen), _indented(_head(verification, screen))]
+    for heading, content in sections:
+        if content:
+            parts += [Text(), Text(screen.say(heading), style="bold"), _indented(content)]
+    return Group(*parts, Text(), _indented(_foot(verification)))
+
+
+def _title(verification: Verification, screen: Screen) -> Text:
+    parts = [_data(verification.mapping, "bold"), _verdict(verification.verdict, screen)]
+    if verification.run is not None:
+        parts.append(_data(verification.run, "dim"))
+    return Text("  ").join(parts)
+
+
+def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text(screen.say(f"means_{verification.verdict}"))]
+    if verification.targets:
+        parts += [Text(), _targets(verification.targets, screen)]
+    parts += [
+        Text(" · ").join([Text(name), *(_explained(what, count, screen) for what, count in result.explained.items())])
+        for name, result in verification.targets.items()
+        if result.explained
+    ]
+    if verification.groups and not verification.totals:
+        parts.append(Text(screen.say("totals_agree", groups=count_text(verification.groups))))
+    return parts
+
+
+def _foot(verification: Verification) -> list[Text]:
+    ends = Text(" → ", style="dim").join([_data(verification.source, "dim"), _data(verification.target, "dim")])
+    took = Text(f" · {duration_text(verification.seconds)}", style="dim")
+    return [ends, Text.assemble(_data(verification.began, "dim"), took)]
+
+
+def _explained(what: str, count: int, screen: Screen) -> Text:
+    key = f"explained_{what}"
+    return Text(f"{screen.say(key) if key in SHARED else what} {count_text(count)}", style="dim")
+
+
+def _targets(targets: Mapping[str, TargetResult], screen: Screen) -> RenderableType:
+    """One line per target; one number per line where the page is too narrow: a number is never broken."""
+    found = {name: outcomes(result) for name, result in targets.items()}
+    shown = [kind for kind in _KINDS if kind in _ALWAYS_SHOWN or any(rows[kind] for rows in found.values())]
+    headings = ("target", "source_rows", "target_rows", *(f"kind_{kind}" for kind in shown))
+    table = screen.table(*headings, "verdict", numbers=range(1, len(headings)))
+    blocks = Table.grid(padding=(0, 3, 0, 0))
+    blocks.add_column(overflow="fold")
+    blocks.add_column(justify="right")
+    for name, result in targets.items():
+        rows = [Text(count_text(count)) for count in (result.source_rows, result.target_rows)]
+        counts = [*rows, *(_count(kind, found[name][kind]) for kind in shown)]
+        table.add_row(_data(name), *counts, _verdict(result.verdict, screen))
+        blocks.add_row(_data(name), _verdict(result.verdict, screen))
+        for heading, count in zip(headings[1:], counts, strict=True):
+            blocks.add_row(Text(f"  {screen.say(heading)}"), count)
+    return table if _fits(table, screen) else blocks
+
+
+def _totals(verification: Verification, screen: Screen) -> Iterator[RenderableType]:
+    for total in verification.totals[:LISTED]:
+        yield _by(total)
+        yield _indented([_sums(total.sums, screen)])
+    yield from _more(len(verification.totals) - LISTED, screen)
+
+
+def _by(total: TotalDifference) -> Text:
+    return Text("  ").join([_data(total.target), *_pairs(total.by)])
+
+
+def _sums(sums: Mapping[str, Cell], screen: Screen) -> RenderableType:
+    table = screen.table("sum", "expected", "actual", "gap", numbers=range(1, 4))
+    for name, cell in sums.items():
+        table.add_row(_data(name), *_sides(cell, screen, none="not_there"), Text(gap(cell) or ""))
+    # Two indents stand before it.
+    return table if _fits(table, screen, 2 * _INDENT) else _cells(sums, screen, none="not_there")
+
+
+def _differences(verification: Verification, screen: Screen) -> Iterator[RenderableType]:
+    every = ((name, each) for name, result in verification.targets.items() for each in result.differences)
+    listed = list(islice(every, LISTED))
+    for name, each in listed:
+        yield _difference(name, each, screen)
+        if each.columns:
+            yield _indented([_cells(each.columns, screen)])
+        if each.note is not None:
+            yield _indented([_data(each.note, "dim")])
+    yield from _more(sum(map(_found, verification.targets.values())) - len(listed), screen)
+
+
+def _found(result: TargetResult) -> int:
+    return max(sum(result.counts.get(kind, 0) for kind in KINDS), len(result.differences))
+
+
+def _difference(target: str, difference: Difference, screen: Screen) -> Text:
+    kind = Text(screen.say(f"kind_{difference.kind}"), style=_KINDS[difference.kind])
+    if difference.columns or difference.cause != "unknown":
+        kind.append(f" · {screen.say(f'cause_{difference.cause}')}")
+    return Text("  ").join([kind, _data(target), *_pairs(difference.key)])
+
+
+def _cells(cells: Mapping[str, Cell], screen: Screen, none: str | None = None) -> Table:
+    """Expected above actual, so that the eye finds what differs."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold", max_width=max(screen.out.width // 3, 8))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for name, cell in cells.items():
+        expected, actual = _sides(cell, screen, none)
+        grid.add_row(_data(name), screen.say("expected"), expected)
+        grid.add_row("", screen.say("actual"), actual)
+    return grid
+
+
+def _sides(cell: Cell, screen: Screen, none: str | None = None) -> tuple[Text, Text]:
+    expected, actual = compared(cell.expected, cell.actual)
+    absent = "NULL" if none is None else screen.say(none)
+    return _side(expected, absent, screen), _side(actual, absent, screen)
+
+
+def _side(parts: Pieces | None, absent: str, screen: Screen) -> Text:
+    if parts is None:
+        return Text(absent, style="dim italic")
+    if not parts:
+        return Text(screen.say("empty_text"), style="dim italic")
+    return Text.assemble(*(_piece(part, screen) for part in parts))
+
+
+def _piece(part: Piece, screen: Screen) -> tuple[str, str]:
+    if part.left_out:
+        return f"… {screen.say('left_out_characters', count=count_text(part.left_out))} …", "dim"
+    if part.code:
+        return part.written, _CODE
+    return part.text, _DIFFERS if part.differs else ""
+
+
+def _data(value: str | None, style: str = "") -> Text:
+    """A text of the data, with its invisible characters; nothing is left out."""
+    if value is None:
+        return Text("NULL", style="dim italic")
+    parts = pieces(value, whole=True)
+    return Text.assemble(*((part.written, _CODE if part.code else style) for part in parts))
+
+
+def _pairs(values: Mapping[str, str | None]) -> Iterable[Text]:
+    return (Text.assemble(_data(name), "=", _data(value)) for name, value in values.items())
+
+
+def _rejects(rejects: Recorded | None, screen: Screen) -> list[RenderableType]:
+    if rejects is None or not (rejects.differ or rejects.only_derived or rejects.only_recorded):
+        return []
+    counts = {name: count_text(getattr(rejects, name)) for name in ("derived", "recorded", "differ")}
+    lists = {"only_derived": rejects.only_derived, "only_recorded": rejects.only_recorded}
+    units = [
+        Text.assemble(screen.say(name), ": ", _data(unit)) for name, units in lists.items() for unit in units[:LISTED]
+    ]
+    return [Text(screen.say("rejects_beside", **counts)), *units]
+
+
+def _more(count: int, screen: Screen) -> Iterator[Text]:
+    if count > 0:
+        yield Text(screen.say("more_in_report", count=count_text(count)), style="dim")
+
+
+def _count(kind: str, count: int) -> Text:
+    return Text(count_text(count), style=_KINDS[kind] if count else "dim")
+
+
+def _verdict(verdict: str, screen: Screen) -> Text:
+    return Text(screen.say(f"verdict_{verdict}"), style=_VERDICTS[verdict])
+
+
+def _indented(parts: Sequence[RenderableType]) -> RenderableType:
+    return Padding(Group(*parts), (0, 0, 0, _INDENT))
+
+
+def _fits(table: Table, screen: Screen, indent: int = _INDENT) -> bool:
+    natural = screen.out.measure(table, options=screen.out.options.update(width=_UNBOUNDED)).maximum
+    return natural + indent <= screen.out.width

@@ -1,0 +1,71 @@
+"""Exact sums of row digests by the first bits of the key digest: equal tables are seen to be equal in one scan and constant memory.
+
+It says in which buckets two sides differ, and never which rows: that is for `rows`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from migrate.checksum.set_digest import DIGEST_BYTES
+
+BITS: Final = 12
+BUCKETS: Final = 1 << BITS
+_LOW_30: Final = np.uint64(2**30 - 1)
+
+Buckets = npt.NDArray[np.int64]
+
+
+def digest_bytes(digests: pa.Array) -> npt.NDArray[np.uint8]:
+    """The bytes of a fixed_size_binary(32) column as (n, 32); what stands at a null means nothing."""
+    if not len(digests):
+        return np.empty((0, DIGEST_BYTES), np.uint8)
+    raw = np.frombuffer(digests.buffers()[1], np.uint8)
+    return raw[digests.offset * DIGEST_BYTES : (digests.offset + len(digests)) * DIGEST_BYTES].reshape(-1, DIGEST_BYTES)
+
+
+def buckets_of(keys: pa.Array) -> Buckets:
+    """The bucket of each key digest: its first 12 bits."""
+    raw = digest_bytes(keys)
+    return (raw[:, 0].astype(np.int64) << 4) | (raw[:, 1] >> 4)
+
+
+class BucketSums:
+    """Per bucket the number of rows and the sums of two 60-bit slices of their digests, in four limbs of 30 bits.
+
+    A limb's sum stays exact in int64 up to 2**33 rows. `poison` counts the rows that have no digest; they are in no bucket.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Buckets = np.zeros(BUCKETS, np.int64)
+        self.poison = 0
+        self._limbs = np.zeros((4, BUCKETS), np.int64)
+
+    @property
+    def count(self) -> int:
+        """All rows, with the poisoned ones."""
+        return int(self.rows.sum()) + self.poison
+
+    def add(self, keys: pa.Array, digests: pa.Array) -> None:
+        """Count rows by their key digests and row digests, fixed_size_binary(32) both."""
+        known = np.asarray(digests.is_valid()) & np.asarray(keys.is_valid())
+        self.poison += int(len(known) - known.sum())
+        bucket = buckets_of(keys)[known]
+        words = np.ascontiguousarray(digest_bytes(digests)[known][:, :16]).view(">u8").astype(np.uint64)
+        slices = (
+            words[:, 0] >> np.uint64(4),
+            ((words[:, 0] & np.uint64(15)) << np.uint64(56)) | (words[:, 1] >> np.uint64(8)),
+        )
+        limbs = [part for each in slices for part in (each >> np.uint64(30), each & _LOW_30)]
+        self.rows += np.bincount(bucket, minlength=BUCKETS)
+        for number, limb in enumerate(limbs):
+            # The sums of one chunk are below 2**53, so that the doubles of bincount hold them exactly.
+            self._limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
+
+    def differing(self, other: BucketSums) -> Buckets:
+        """The buckets whose rows are not the same on both sides."""
+        return np.flatnonzero((self.rows != other.rows) | (self._limbs != other._limbs).any(axis=0))

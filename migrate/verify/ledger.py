@@ -1,0 +1,49 @@
+"""What the ledger says about a mapping, to be compared with what the replay derives; it explains nothing by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from migrate.engine.plan import Plan
+from migrate.ledger.connection import Ledger
+from migrate.ledger.runs import Run, current_run, read_passes
+from migrate.stores.opening import open_target
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The newest run of a mapping, or None. `rejects`: rejected units with the first reason of each. `trouble`: why the target is not final."""
+
+    run: str | None = None
+    fingerprint: str | None = None
+    rejects: dict[str, str] = field(default_factory=dict)
+    trouble: str | None = None
+
+
+def log_of(plan: Plan) -> Log:
+    """Read the ledger of the plan's target; an empty log where there is none, or the mapping was never run."""
+    store = open_target(plan.target_url, plan.ledger_schema)
+    try:
+        ledger = Ledger(store, plan.ledger_schema)
+        run = current_run(ledger, plan.name) if ledger.exists() else None
+        if run is None:
+            return Log()
+        trouble = None if run.state == "complete" else f"run {run.run} is {run.state}, not complete"
+        return Log(run.run, run.fingerprint, _rejects(ledger, run), trouble)
+    finally:
+        store.close()
+
+
+def _rejects(ledger: Ledger, run: Run) -> dict[str, str]:
+    """Units that are rejected still: every whole replay has read the older ones again."""
+    table = ledger.tables.reject
+    replays = (each.number for each in read_passes(ledger, run.run) if each.kind == "replay" and each.ended_ms)
+    wanted = (table.c.run == run.run) & (table.c.pass_no >= max(replays, default=0))
+    query = sa.select(table.c.unit_key, table.c.rule, table.c.reason).where(wanted)
+    found: dict[str, str] = {}
+    with ledger.reading() as connection:
+        for unit, rule, reason in connection.execute(query):
+            found.setdefault(unit, reason if reason.startswith(rule) else f"{rule}: {reason}")
+    return found

@@ -1,0 +1,69 @@
+"""The source side: every source row read anew, in one snapshot, and the mapping replayed on it.
+
+It reads by statements of its own: one scan of the whole source where rows are units by themselves, else ranges that it cuts itself. It
+never asks the ledger which rows there are, were rejected, or where a batch began.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from migrate.engine.lookups import file_lookups, table_lookups
+from migrate.engine.plan import Plan
+from migrate.mapping.transformer import Mapped, Transformer
+from migrate.stores.opening import open_source
+from migrate.values import Key, KeyRange
+
+CHUNK_BYTES: Final = 4 * 2**20
+_RANGE_ROWS: Final = 8_192
+
+
+class Replay:
+    """One reader and one transformer; every walk sees the same snapshot. For one thread at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        lookups = {**file_lookups(plan.mapping), **table_lookups(plan.mapping, plan.source.url, plan.target_url)}
+        self._plan = plan
+        self._transformer = Transformer(plan.program, lookups)
+        self._reader = open_source(plan.source).reader()
+
+    def chunks(self) -> Iterator[Mapped]:
+        """All of the source, mapped, in chunks that never cut through a unit."""
+        for chunk in self._whole_units():
+            yield self._transformer.apply(chunk)
+
+    def now(self) -> str:
+        """The source's clock."""
+        return self._reader.now()
+
+    def in_source_order(self, keys: list[Key]) -> list[Key]:
+        """Those of these unit keys that are in the source, in its own order."""
+        columns = self._plan.program.unit_columns
+        found = self._reader.pick(columns, keys, self._plan.order, columns)
+        return list(dict.fromkeys(zip(*(found[name].to_pylist() for name in columns), strict=True)))
+
+    def close(self) -> None:
+        """Free the connection and the transformer."""
+        self._reader.close()
+        self._transformer.close()
+
+    def _whole_units(self) -> Iterator[pa.Table]:
+        program = self._plan.program
+        if program.unit_is_unique and not program.grouped:
+            for batch in self._reader.scan(program.source_columns, CHUNK_BYTES):
+                yield pa.Table.from_batches([batch])
+            return
+        after = None
+        for number in itertools.count():
+            upto = self._reader.border(self._plan.range_columns, after, _RANGE_ROWS)
+            key_range = KeyRange(number, self._plan.range_columns, after, upto)
+            held = list(self._reader.read(key_range, self._plan.order, CHUNK_BYTES, program.source_columns))
+            if held:
+                yield pa.Table.from_batches(held)
+            if upto is None:
+                return
+            after = upto

@@ -1,0 +1,108 @@
+"""One scan of each side: sums by bucket, control totals, and on the source side what the replay filters and rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import pyarrow.compute as pc
+
+from migrate.checksum.vectorised import key_digests, row_digests
+from migrate.engine.plan import Plan
+from migrate.mapping.stages import UNIT
+from migrate.mapping.totals import ProgramTotal
+from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
+from migrate.verify.buckets import BucketSums
+from migrate.verify.replay import Replay
+from migrate.verify.stored import Stored
+from migrate.verify.totals import Totals
+from migrate.verify.units import unit_name
+
+Watch: TypeAlias = Callable[[str, int], None]
+"""Hears of which side (`source`, `target`) so many more rows were read; called by several threads, and may raise to stop."""
+
+_SHOWN: Final = 5
+
+
+def unwatched(_side: str, _rows: int) -> None:
+    """Nobody watches."""
+
+
+class SourceScan:
+    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows."""
+
+    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
+        self._plan = plan
+        self._nonce = nonce
+        self.totals = Totals(totals)
+        self.sums = {target.name: BucketSums() for target in plan.targets}
+        self.rows_read = 0
+        self.rows_filtered = 0
+        self.rows_rejected = 0
+        self.rejected_units: set[str] = set()
+
+    def walk(self, replay: Replay, watch: Watch) -> None:
+        """Read and map the whole source."""
+        for mapped in replay.chunks():
+            watch("source", mapped.rows_read)
+            self.rows_read += mapped.rows_read
+            self.rows_filtered += mapped.filtered
+            self._count_rejects(mapped)
+            for target in self._plan.targets:
+                rows = mapped.rows[target.name]
+                self.sums[target.name].add(
+                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
+                )
+                self.totals.add(target.name, rows)
+
+    def close(self) -> None:
+        """Free what it holds."""
+        self.totals.close()
+
+    def _count_rejects(self, mapped: Mapped) -> None:
+        if mapped.rejects.num_rows == 0:
+            return
+        numbers = pc.unique(mapped.rejects[UNIT])
+        units = mapped.units.filter(pc.is_in(mapped.units[UNIT], value_set=numbers))
+        self.rows_rejected += int(pc.sum(units[ROWS]).as_py() or 0)
+        keys = zip(*(units[name].to_pylist() for name in self._plan.program.unit_columns), strict=True)
+        self.rejected_units |= {
+            unit_name(key, ordinal) for key, ordinal in zip(keys, units[ORDINAL].to_pylist(), strict=True)
+        }
+
+
+class TargetScan:
+    """What is stored, without the rows.
+
+    `unreadable`: per target how many rows cannot be read without loss, and the first reasons; `unreadable_keys`: their key digests.
+    """
+
+    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
+        self._plan = plan
+        self._nonce = nonce
+        self.totals = Totals(totals)
+        self.sums = {target.name: BucketSums() for target in plan.targets}
+        self.unreadable: dict[str, tuple[int, list[str]]] = {}
+        self.unreadable_keys: dict[str, set[bytes]] = {target.name: set() for target in plan.targets}
+
+    def walk(self, stored: Mapping[str, Stored], watch: Watch) -> None:
+        """Read all targets, one after the other."""
+        for target in self._plan.targets:
+            for chunk in stored[target.name].chunks():
+                watch("target", chunk.rows.num_rows)
+                if chunk.unreadable:
+                    count, reasons = self.unreadable.get(target.name, (0, []))
+                    self.unreadable[target.name] = (
+                        count + len(chunk.unreadable),
+                        [*reasons, *chunk.unreadable][:_SHOWN],
+                    )
+                    self.unreadable_keys[target.name] |= chunk.unreadable_keys
+                rows = chunk.rows
+                self.sums[target.name].add(
+                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
+                )
+                self.totals.add(target.name, rows)
+
+    def close(self) -> None:
+        """Free what it holds."""
+        self.totals.close()

@@ -1,0 +1,245 @@
+"""`verify` of two tables of one shape: no mapping, no ledger. Every row of both, by key where there is one, duplicates counted."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from migrate.checksum.contract import Contract, encodable
+from migrate.checksum.vectorised import key_digests, row_digests
+from migrate.errors import InputError
+from migrate.stores.opening import open_source
+from migrate.stores.port import ANOMALY, ROW_NUMBER
+from migrate.stores.urls import parse_url, redacted
+from migrate.values import Column, LogicalType, SourceSpec, TableShape
+from migrate.verify.both import walk_both
+from migrate.verify.buckets import BucketSums
+from migrate.verify.compare import Compared, Comparison, Subject
+from migrate.verify.replay import CHUNK_BYTES
+from migrate.verify.rows import Parts, SideName
+from migrate.verify.scans import Watch, unwatched
+from migrate.verify.stored import split_unreadable
+from migrate.verify.verdict import KINDS, NotVerified, TargetResult, Verdict, Verification, worst
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTables:
+    """Which tables, and how many differences to list. `key`: columns that name a row; default: the target's primary key, else every row by itself."""
+
+    source: str
+    table: str
+    target: str
+    into: str
+    key: tuple[str, ...] = ()
+    most_differences: int = 100
+    allow_empty: bool = False
+
+
+def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
+    """Compare two tables column by column of the same name.
+
+    Raises InputError for a table or key column that is not there, or no column in common; EnvironmentFault when a database is out of reach.
+    """
+    clock = time.monotonic()
+    nonce = secrets.token_hex(16)
+    with ExitStack() as open_now:
+        specs: dict[SideName, SourceSpec] = {
+            "source": SourceSpec(url=asked.source, table=asked.table, key=asked.key),
+            "target": SourceSpec(url=asked.target, table=asked.into, key=asked.key),
+        }
+        shapes = {name: _as_declared(open_source(spec).shape) for name, spec in specs.items()}
+        subject, not_verified = _subject(asked, shapes["source"], shapes["target"])
+        sides = {
+            name: open_now.enter_context(closing(_Table(name, spec, subject, nonce))) for name, spec in specs.items()
+        }
+        began = sides["source"].now()
+        faults = walk_both(lambda: sides["source"].sum_up(watch), lambda: sides["target"].sum_up(watch))
+        targets: dict[str, TargetResult] = {}
+        if not faults:
+            compared, faults = _rows(asked, subject, sides, watch)
+            not_verified += _unreadable(sides)
+            result = _result(subject, shapes["target"], compared, sides)
+            # Sums that differ are a difference, also where the rows could not be read a second time.
+            verdict: Verdict = "DIFFERENT" if faults else result.verdict
+            targets[asked.into] = replace(result, verdict=worst((verdict, *_doubts(not_verified))))
+            if not asked.allow_empty and not any(each.count for each in sides.values()):
+                why = "are empty: a wrong name of another empty table looks the same (--allow-empty)"
+                not_verified.append(NotVerified("both tables", why))
+        not_verified += faults
+    return Verification(
+        verdict=worst((*(each.verdict for each in targets.values()), *_doubts(not_verified))), rules=(),
+        not_verified=tuple(not_verified), targets=targets, totals=(), groups=0,
+        rejects=None, mapping=f"{asked.table} = {asked.into}", run=None, source=f"{redacted(parse_url(asked.source))} · {asked.table}",
+        target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock,
+    )  # fmt: skip
+
+
+def _doubts(not_verified: list[NotVerified]) -> tuple[Verdict, ...]:
+    return ("NOT_VERIFIED",) if not_verified else ()
+
+
+class _Table:
+    """One side: its rows in the contract's types, scanned as often as asked, in one snapshot."""
+
+    def __init__(self, name: SideName, spec: SourceSpec, subject: Subject, nonce: str) -> None:
+        self._name = name
+        self.sums = BucketSums()
+        self._contract = subject.contract
+        self._nonce = nonce
+        self._reader = open_source(spec).reader()
+        self.unreadable: list[str] = []
+        self.unreadable_rows = 0
+        self.unreadable_keys: set[bytes] = set()
+
+    def now(self) -> str:
+        """The database's clock."""
+        return self._reader.now()
+
+    def sum_up(self, watch: Watch) -> None:
+        """Add all rows to the sums."""
+        for rows, unreadable in self._chunks(watch):
+            self.sums.add(key_digests(rows, self._contract), row_digests(rows, self._contract, self._nonce))
+            if unreadable.num_rows:
+                reasons = unreadable[ANOMALY].to_pylist()
+                self.unreadable = [*self.unreadable, *reasons][:_SHOWN]
+                self.unreadable_rows += len(reasons)
+                self.unreadable_keys |= set(
+                    key_digests(self._typed(unreadable), self._contract).cast(pa.binary()).to_pylist()
+                )
+
+    def keep(self, parts: Parts, watch: Watch) -> None:
+        """Keep the rows of differing buckets."""
+        for rows, _ in self._chunks(watch):
+            digests = row_digests(rows, self._contract, self._nonce)
+            parts.add(self._name, rows, key_digests(rows, self._contract), digests)
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._reader.close()
+
+    @property
+    def count(self) -> int:
+        """All rows, with those that could not be read."""
+        return self.sums.count + self.unreadable_rows
+
+    def _chunks(self, watch: Watch) -> Iterator[tuple[pa.Table, pa.Table]]:
+        names = tuple(name for name, _ in self._contract.columns)
+        for batch in self._reader.scan(names, CHUNK_BYTES):
+            rows = pa.Table.from_batches([batch])
+            watch(self._name, rows.num_rows)
+            whole, unreadable = split_unreadable(rows)
+            yield self._typed(whole), unreadable
+
+    def _typed(self, rows: pa.Table) -> pa.Table:
+        columns = self._contract.columns
+        return pa.table(
+            [_widened(rows[name], logical) for name, logical in columns], names=[name for name, _ in columns]
+        )
+
+
+def _widened(values: pa.ChunkedArray, logical: LogicalType) -> pa.ChunkedArray:
+    """A decimal of a smaller scale, or a narrow integer beside a wide one, in the type of both."""
+    return values if values.type == logical.arrow or pa.types.is_int64(values.type) else values.cast(logical.arrow)
+
+
+def _as_declared(shape: TableShape) -> TableShape:
+    """The shape without the number of a row in its file: two tables may hold the same rows in another order."""
+    if not shape.positional:
+        return shape
+    keys = tuple(key for key in shape.unique_keys if ROW_NUMBER not in key.columns)
+    columns = tuple(column for column in shape.columns if column.name != ROW_NUMBER)
+    return replace(shape, columns=columns, unique_keys=keys, positional=False)
+
+
+def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[Subject, list[NotVerified]]:
+    """The columns of both and their common types; what cannot be compared, and why."""
+    left_out: list[NotVerified] = []
+    columns: list[tuple[str, LogicalType]] = []
+    for name in dict.fromkeys((*source.names, *target.names)):
+        if name not in source.names or name not in target.names:
+            side = "the source" if name in source.names else "the target"
+            left_out.append(NotVerified(name, f"only {side} has this column"))
+            continue
+        common = _common(source.column(name), target.column(name))
+        if common is None:
+            why = f"{source.column(name).type} on one side, {target.column(name).type} on the other"
+            left_out.append(NotVerified(name, f"its types have no common encoding: {why}"))
+        else:
+            columns.append((name, common))
+    key = asked.key or target.primary_key
+    known = [name for name, _ in columns]
+    if not columns or not set(key) <= set(known):
+        raise InputError(
+            f"{asked.table} and {asked.into} cannot be compared by ({', '.join(key)})"
+            if columns
+            else "the tables have no column in common",
+            where=f"columns of both: {', '.join(known) or 'none'}",
+            next_step="name the columns that identify a row: --key A,B"
+            if columns
+            else "compare tables whose columns have the same names, or write a mapping: migrate init",
+        )
+    return Subject(Contract(tuple(columns), key), key), left_out
+
+
+def _common(one: Column, other: Column) -> LogicalType | None:
+    first, second = one.type, other.type
+    if first.kind != second.kind or not (encodable(first) and encodable(second)):
+        return None
+    if first.kind == "decimal" and first != second:
+        return _common_decimal(first, second)
+    wider = first if first.wide else second
+    return replace(wider, keeps_spaces=first.keeps_spaces and second.keeps_spaces)
+
+
+def _common_decimal(first: LogicalType, second: LogicalType) -> LogicalType | None:
+    if not (first.exact_decimal and second.exact_decimal):
+        return first if (first.scale, second.scale) == (None, None) else None
+    scale = max(first.scale or 0, second.scale or 0)
+    whole = max((each.precision or 0) - (each.scale or 0) for each in (first, second))
+    return LogicalType("decimal", precision=whole + scale, scale=scale) if whole + scale <= 38 else None  # noqa: PLR2004 - decimal128
+
+
+def _rows(
+    asked: TwoTables, subject: Subject, sides: dict[SideName, _Table], watch: Watch
+) -> tuple[Compared, list[NotVerified]]:
+    source, target = sides["source"], sides["target"]
+    differing = source.sums.differing(target.sums)
+    if not len(differing):
+        return Compared(), []
+    with Parts(differing, source.sums, target.sums) as parts:
+        faults = walk_both(lambda: source.keep(parts, watch), lambda: target.keep(parts, watch))
+        if faults:
+            return Compared(), faults
+        unreadable = source.unreadable_keys | target.unreadable_keys
+        return Comparison(subject, None, asked.most_differences, unreadable).compare(parts), []
+
+
+def _unreadable(sides: dict[SideName, _Table]) -> Iterator[NotVerified]:
+    for name, side in sides.items():
+        count = side.unreadable_rows + side.sums.poison
+        if count:
+            why = "; ".join(side.unreadable) or "see docs/checksum.md"
+            reason = f"{count} rows have no row encoding or cannot be read without loss: {why}"
+            yield NotVerified(f"the {name}", reason)
+
+
+def _result(subject: Subject, shape: TableShape, compared: Compared, sides: dict[SideName, _Table]) -> TargetResult:
+    columns = tuple(name for name, _ in subject.contract.columns)
+    return TargetResult(
+        verdict="DIFFERENT" if any(compared.counts[kind] for kind in KINDS) else "EQUAL",
+        source_rows=sides["source"].count,
+        target_rows=sides["target"].count,
+        counts=compared.counts,
+        explained={},
+        differences=tuple(compared.differences),
+        columns=columns,
+        left_out=tuple(name for name in shape.names if name not in columns),
+        contract=subject.contract.hash,
+    )

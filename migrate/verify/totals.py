@@ -1,0 +1,123 @@
+"""Control totals of one side, added up exactly chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Context, Decimal
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from migrate.mapping import cleaners
+from migrate.mapping.duck import connect, quoted
+from migrate.mapping.totals import ProgramTotal
+from migrate.verify.verdict import Cell, TotalDifference
+
+Group: TypeAlias = tuple[str | None, ...]
+Sums: TypeAlias = dict[Group, tuple[int, tuple[Decimal, ...]]]
+"""Per group the number of its rows, and its sums."""
+
+_ROWS = "rows"
+_WIDE = Context(prec=100)
+
+
+class Totals:
+    """The sums of each total so far. For one thread at a time; `close` frees the connection.
+
+    `failed`: by its number a total that could not be computed on a value that is there, and why.
+    """
+
+    def __init__(self, totals: Sequence[ProgramTotal]) -> None:
+        self._totals = tuple(totals)
+        self._connection = connect(cleaners.MACROS)
+        self._sums: list[Sums] = [{} for _ in totals]
+        self.failed: dict[int, str] = {}
+
+    def add(self, target: str, rows: pa.Table, sign: int = 1) -> None:
+        """Add rows of a target (its fields at least), or take them away with `sign` −1."""
+        wanted = [number for number, total in enumerate(self._totals) if total.target == target]
+        if not wanted or rows.num_rows == 0:
+            return
+        for number in wanted:
+            try:
+                self._add(self._totals[number], rows, self._sums[number], sign)
+            except duckdb.Error as error:
+                self.failed.setdefault(number, str(error).partition("\n")[0])
+
+    def _add(self, total: ProgramTotal, rows: pa.Table, sums: Sums, sign: int) -> None:
+        nothing = (0, (Decimal(0),) * len(total.sums))
+        for *group, count, added in self._summed(total, rows):
+            before, old = sums.get(tuple(group), nothing)
+            # Python's own context would round sums of more than 28 digits.
+            new = tuple(_exact(one, sign, Decimal(other)) for one, other in zip(old, added, strict=True))
+            sums[tuple(group)] = (before + sign * count, new)
+            if before + sign * count == 0:
+                # Nobody expects a group whose rows were all taken away; sums of zero would be another thing.
+                del sums[tuple(group)]
+
+    def _summed(self, total: ProgramTotal, rows: pa.Table) -> list[tuple[Any, ...]]:
+        """Per group its texts, the number of its rows, and its sums."""
+        by = [f"CAST({sql} AS VARCHAR)" for _, sql in total.by]
+        added = [f"coalesce(sum({quoted(name)}), 0)" for name in total.sums]
+        grouping = f" GROUP BY {', '.join(by)}" if by else ""
+        self._connection.register(_ROWS, rows)
+        try:
+            query = f"SELECT {', '.join([*by, 'count(*)', *added])} FROM {_ROWS}{grouping}"
+            found = self._connection.sql(query).fetchall()
+        except duckdb.OutOfRangeException:
+            # A sum of more than 38 digits: that of fewer rows has fewer, and one row always fits.
+            if rows.num_rows == 1:
+                raise
+            half = rows.num_rows // 2
+            return [*self._summed(total, rows.slice(0, half)), *self._summed(total, rows.slice(half))]
+        finally:
+            self._connection.unregister(_ROWS)
+        return [(*row[: len(by) + 1], row[len(by) + 1 :]) for row in found]
+
+    def differences(self, other: Totals) -> Iterator[TotalDifference]:
+        """The groups in which `other` has other sums; this side is what is expected."""
+        for number, (total, mine, its) in enumerate(zip(self._totals, self._sums, other._sums, strict=True)):
+            if number in self.failed or number in other.failed:
+                continue
+            for group in sorted({*mine, *its}, key=lambda each: [(part is not None, part or "") for part in each]):
+                cells = _cells(total, mine.get(group), its.get(group))
+                if cells:
+                    names = [name for name, _ in total.by]
+                    yield TotalDifference(total.target, dict(zip(names, group, strict=True)), cells)
+
+    def uncompared(self, other: Totals) -> Iterator[tuple[str, str]]:
+        """The target of each total that failed on one of the sides, and why."""
+        for number, why in sorted({**other.failed, **self.failed}.items()):
+            yield self._totals[number].target, why
+
+    @property
+    def groups(self) -> int:
+        """How many sums there are, over all totals."""
+        return sum(len(each) for each in self._sums)
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._connection.close()
+
+
+def _exact(old: Decimal, sign: int, value: Decimal) -> Decimal:
+    scale = max(0, -int(old.as_tuple().exponent), -int(value.as_tuple().exponent))
+    whole = int(old.scaleb(scale, _WIDE)) + sign * int(value.scaleb(scale, _WIDE))
+    return Decimal(whole).scaleb(-scale, _WIDE)
+
+
+def _cells(
+    total: ProgramTotal,
+    expected: tuple[int, tuple[Decimal, ...]] | None,
+    actual: tuple[int, tuple[Decimal, ...]] | None,
+) -> Mapping[str, Cell]:
+    return {
+        name: Cell(_text(expected, number), _text(actual, number))
+        for number, name in enumerate(total.sums)
+        if _text(expected, number) != _text(actual, number)
+    }
+
+
+def _text(sums: tuple[int, tuple[Decimal, ...]] | None, number: int) -> str | None:
+    return None if sums is None else f"{sums[1][number]:f}"

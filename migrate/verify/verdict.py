@@ -1,0 +1,201 @@
+"""What a verification found: plain values, and the JSON document that INTERFACE promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["EQUAL", "EQUAL_WITH_DECLARED_RULES", "DIFFERENT", "NOT_VERIFIED"]
+Kind = Literal["missing", "extra", "changed", "multiplicity"]
+Cause = Literal[
+    "value",
+    "scale",
+    "trailing_space",
+    "normalisation",
+    "hours_offset",
+    "charset",
+    "truncation",
+    "exchanged",
+    "unknown",
+]
+KINDS: tuple[Kind, ...] = ("missing", "extra", "changed", "multiplicity")
+
+_WORST_FIRST: tuple[Verdict, ...] = ("DIFFERENT", "NOT_VERIFIED", "EQUAL_WITH_DECLARED_RULES", "EQUAL")
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of the whole: a difference outranks *not verified*; nothing at all is not verified."""
+    found = set(verdicts)
+    return next((each for each in _WORST_FIRST if each in found), "NOT_VERIFIED")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value of both sides as canonical text (docs/checksum.md); None is NULL."""
+
+    expected: str | None
+    actual: str | None
+
+    def to_json(self) -> dict[str, str | None]:
+        """Both texts."""
+        return {"expected": self.expected, "actual": self.actual}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One target row that is not as the replay of the mapping says.
+
+    `key`: the target key as canonical texts. `columns`: what differs, for `changed`. `note`: a sentence for people: how often a row is there,
+    what the ledger says about its unit.
+    """
+
+    kind: Kind
+    key: Mapping[str, str | None]
+    columns: Mapping[str, Cell] = field(default_factory=dict)
+    cause: Cause = "unknown"
+    note: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The difference as INTERFACE has it, and `note` where there is one."""
+        document: dict[str, Any] = {
+            "kind": self.kind,
+            "key": dict(self.key),
+            "columns": {name: cell.to_json() for name, cell in self.columns.items()},
+            "cause": self.cause,
+        }
+        return document if self.note is None else {**document, "note": self.note}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """One target table.
+
+    `source_rows`: rows that the replay expects; `target_rows`: rows within the scope. The counts of each kind are exact, `differences` are
+    the first of them. `explained`: source rows that are rightly not there, by what became of them. `columns`: what was compared; `left_out`:
+    columns of the table that the mapping does not write.
+    """
+
+    verdict: Verdict
+    source_rows: int
+    target_rows: int
+    counts: Mapping[Kind, int]
+    explained: Mapping[str, int]
+    differences: tuple[Difference, ...]
+    columns: tuple[str, ...]
+    left_out: tuple[str, ...]
+    contract: str
+    superseded: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `targets`."""
+        return {
+            "verdict": self.verdict,
+            "source_rows": self.source_rows,
+            "target_rows": self.target_rows,
+            **{kind: self.counts.get(kind, 0) for kind in KINDS},
+            "superseded": self.superseded,
+            "explained": dict(self.explained),
+            "differences": [each.to_json() for each in self.differences],
+            "columns": list(self.columns),
+            "left_out": list(self.left_out),
+            "contract": self.contract,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TotalDifference:
+    """One group of one control total whose sums differ; a group that only one side has shows None on the other."""
+
+    target: str
+    by: Mapping[str, str | None]
+    sums: Mapping[str, Cell]
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `totals`."""
+        return {
+            "target": self.target,
+            "by": dict(self.by),
+            "sum": {name: cell.to_json() for name, cell in self.sums.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NotVerified:
+    """Something that could not be compared: what, and why."""
+
+    what: str
+    why: str
+
+    def to_json(self) -> dict[str, str]:
+        """Both sentences."""
+        return {"what": self.what, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The ledger's rejects beside those of the replay: how many units each has, how many only one of them has (`differ`), and the first of these."""
+
+    derived: int
+    recorded: int
+    only_derived: tuple[str, ...]
+    only_recorded: tuple[str, ...]
+    differ: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry `rejects`."""
+        return {
+            "derived": self.derived,
+            "recorded": self.recorded,
+            "differ": self.differ,
+            "only_derived": list(self.only_derived),
+            "only_recorded": list(self.only_recorded),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verification as a whole.
+
+    `rules`: sentences about declared rules under which the sides are equal. `groups`: how many groups of control totals were compared.
+    `rejects`: None where the target has no ledger of this mapping. `source`, `target`: the databases, without passwords.
+    """
+
+    verdict: Verdict
+    rules: tuple[str, ...]
+    not_verified: tuple[NotVerified, ...]
+    targets: Mapping[str, TargetResult]
+    totals: tuple[TotalDifference, ...]
+    groups: int
+    rejects: Recorded | None
+    mapping: str
+    run: str | None
+    source: str
+    target: str
+    nonce: str
+    began: str
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 equal, 1 different, 6 not verified."""
+        return {"DIFFERENT": 1, "NOT_VERIFIED": 6}.get(self.verdict, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `verify --json`."""
+        return {
+            "verdict": self.verdict,
+            "rules": list(self.rules),
+            "not_verified": [each.to_json() for each in self.not_verified],
+            "targets": {name: result.to_json() for name, result in self.targets.items()},
+            "totals": [each.to_json() for each in self.totals],
+            "total_groups": self.groups,
+            "rejects": None if self.rejects is None else self.rejects.to_json(),
+            "mapping": self.mapping,
+            "run": self.run,
+            "source": self.source,
+            "target": self.target,
+            "nonce": self.nonce,
+            "began": self.began,
+            "seconds": round(self.seconds, 3),
+        }

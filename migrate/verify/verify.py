@@ -1,0 +1,203 @@
+"""`verify`: is the target what the mapping makes of the source? Read and computed anew, to the last row, column and cause.
+
+1. Both sides are scanned once, at the same time; rows are summed up by the first bits of their key digest, under a nonce.
+2. Where sums differ, both sides are scanned again for the rows of those buckets, which are compared by key and content.
+3. What the replay itself explains is no difference. What could not be looked at is *not verified*, and never equal.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from migrate.checksum.vectorised import key_digests, row_digests
+from migrate.engine.options import RunOptions
+from migrate.engine.plan import Plan, plan_run
+from migrate.errors import EnvironmentFault
+from migrate.mapping.totals import compile_totals
+from migrate.stores.urls import parse_url, redacted
+from migrate.verify.both import walk_both
+from migrate.verify.compare import Compared, Comparison, MappingRules, Subject, note_halves
+from migrate.verify.findings import Evidence, Findings
+from migrate.verify.halves import half_written
+from migrate.verify.ledger import Log, log_of
+from migrate.verify.orphans import Parents
+from migrate.verify.replay import Replay
+from migrate.verify.rivals import Rivals
+from migrate.verify.rows import Parts
+from migrate.verify.scans import SourceScan, TargetScan, Watch, unwatched
+from migrate.verify.stored import Stored
+from migrate.verify.units import with_units
+from migrate.verify.verdict import NotVerified, Verification
+from migrate.write.target import WriteTarget
+
+MOST_DIFFERENCES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same."""
+
+    source: str | None = None
+    target: str | None = None
+    ledger_schema: str | None = None
+    most_differences: int = MOST_DIFFERENCES
+    allow_empty: bool = False
+
+
+def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
+    """Compare the mapped source with the target. `watch` hears how far it is, and may raise to stop.
+
+    Raises MappingErrors or InputError for a mapping that cannot be meant, EnvironmentFault when a database is out of reach at the start. What
+    fails later makes the verdict NOT_VERIFIED.
+    """
+    run_options = RunOptions(source=options.source, target=options.target, ledger_schema=options.ledger_schema)
+    (plan,) = plan_run([path], run_options)
+    return verify_plan(plan, options, watch)
+
+
+def verify_plan(plan: Plan, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
+    """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan."""
+    return _Verifier(plan, options, watch).verify()
+
+
+class _Verifier:
+    """One verification."""
+
+    def __init__(self, plan: Plan, options: VerifyOptions, watch: Watch) -> None:
+        self._plan = plan
+        self._options = options
+        self._watch = watch
+        self._nonce = secrets.token_hex(16)
+        self._findings = Findings(plan, options.allow_empty)
+
+    def verify(self) -> Verification:
+        """Scan, compare, explain, and say what that means."""
+        clock = time.monotonic()
+        log = log_of(self._plan)
+        self._findings.add_log(log)
+        with ExitStack() as open_now:
+            replay = open_now.enter_context(closing(Replay(self._plan)))
+            began = replay.now()
+            stored = {
+                target.name: open_now.enter_context(closing(Stored(target, self._plan.target_url)))
+                for target in self._plan.targets
+            }
+            totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
+            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals)))
+            target = open_now.enter_context(closing(TargetScan(self._plan, self._nonce, totals)))
+            if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
+                try:
+                    compared = self._rows(replay, stored, source, target)
+                except EnvironmentFault as error:
+                    self._findings.not_verified.append(NotVerified("rows that differ", error.message))
+                    compared = None
+                self._findings.conclude(Evidence(source, target, compared, log))
+        return self._verification(log, began, time.monotonic() - clock)
+
+    def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
+        """Walk both sides; false, with the reason noted, when one of them could not be walked to its end."""
+        faults = walk_both(source, target)
+        self._findings.not_verified += faults
+        return not faults
+
+    def _rows(
+        self, replay: Replay, stored: dict[str, Stored], source: SourceScan, target: TargetScan
+    ) -> dict[str, Compared] | None:
+        """Compare the rows of all buckets that differ; None when they could not be read a second time."""
+        differing = {each.name: source.sums[each.name].differing(target.sums[each.name]) for each in self._plan.targets}
+        with ExitStack() as folders:
+            parts = {
+                name: folders.enter_context(Parts(buckets, source.sums[name], target.sums[name]))
+                for name, buckets in differing.items()
+            }
+            if not any(each.count for each in parts.values()):
+                return {}
+            if not self._scan(lambda: self._keep_source(replay, parts), lambda: self._keep_target(stored, parts)):
+                return None
+            compared = {
+                each.name: self._compare(each, parts[each.name], replay, target.unreadable_keys[each.name])
+                for each in self._plan.targets
+                if parts[each.name].count
+            }
+        self._add_halves(compared, replay, stored)
+        return compared
+
+    def _add_halves(self, compared: dict[str, Compared], replay: Replay, stored: dict[str, Stored]) -> None:
+        """Note the rows of refused units that stand in another target; a unit of one target has no other half."""
+        refused = {unit for each in compared.values() for unit in each.refused}
+        if not refused or len(self._plan.targets) == 1:
+            return
+        for target in self._plan.targets:
+            rows = half_written(target, refused, replay, stored[target.name], self._plan.program.unit_columns)
+            if rows is not None:
+                subject = Subject(target.contract, target.key)
+                found = compared.setdefault(target.name, Compared())
+                note_halves(found, subject, rows, self._options.most_differences)
+
+    def _compare(self, target: WriteTarget, parts: Parts, replay: Replay, unreadable: AbstractSet[bytes]) -> Compared:
+        parents = Parents(target.shape, self._plan.parents, self._plan.target_url)
+        rules = MappingRules(self._plan.program.unit_columns, replay.in_source_order, parents)
+        subject = Subject(target.contract, target.key, target.version_field)
+        found = Comparison(subject, rules, self._options.most_differences, unreadable).compare(parts)
+        if found.missing_rows:
+            rivals = Rivals(target, self._plan.target_url, replay.in_source_order)
+            missing = pa.concat_tables(found.missing_rows).combine_chunks()
+            found.refused |= rivals.beaten(missing, replay, self._plan.program.unit_columns)
+        return found
+
+    def _keep_source(self, replay: Replay, parts: dict[str, Parts]) -> None:
+        for mapped in replay.chunks():
+            self._watch("source", mapped.rows_read)
+            for target in self._plan.targets:
+                if parts[target.name].count:
+                    rows = with_units(mapped, target.name, self._plan.program.unit_columns)
+                    parts[target.name].add(
+                        "source",
+                        rows,
+                        key_digests(rows, target.contract),
+                        row_digests(rows, target.contract, self._nonce),
+                    )
+
+    def _keep_target(self, stored: dict[str, Stored], parts: dict[str, Parts]) -> None:
+        for target in self._plan.targets:
+            if parts[target.name].count:
+                for chunk in stored[target.name].chunks():
+                    self._watch("target", chunk.rows.num_rows)
+                    rows, contract = chunk.rows, target.contract
+                    parts[target.name].add(
+                        "target", rows, key_digests(rows, contract), row_digests(rows, contract, self._nonce)
+                    )
+
+    def _verification(self, log: Log, began: str, seconds: float) -> Verification:
+        found = self._findings
+        return Verification(
+            verdict=found.verdict,
+            rules=tuple(found.rules),
+            not_verified=tuple(found.not_verified),
+            targets=found.targets,
+            totals=tuple(found.totals),
+            groups=found.groups,
+            rejects=found.rejects,
+            mapping=self._plan.name,
+            run=log.run,
+            source=_source_of(self._plan),
+            target=redacted(parse_url(self._plan.target_url)),
+            nonce=self._nonce,
+            began=began,
+            seconds=seconds,
+        )
+
+
+def _source_of(plan: Plan) -> str:
+    """The source as people know it: database and table, or files."""
+    if plan.source.url is None:
+        return plan.source.relation
+    return f"{redacted(parse_url(plan.source.url))} · {plan.source.relation}"
