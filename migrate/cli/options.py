@@ -37,7 +37,7 @@ _LEDGER_SCHEMA: Final = click.option(
 
 _RUN: Final = click.option("--run", metavar="ID", help="This run, instead of the newest.")
 _PASS: Final = click.option(
-    "--pass", "pass_no", type=click.IntRange(min=0), metavar="N", help="Only this pass of the run."
+    "--pass", "pass_no", type=click.IntRange(min=1), metavar="N", help="Only this pass of the run."
 )
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from migrate.engine.stop import StopToken
 
 INTERRUPTED_EXIT: Final = 130
+_AWAKE_SECONDS: Final = 0.2
 T = TypeVar("T")
 
 
@@ -68,6 +69,9 @@ def beside(work: Callable[[], T]) -> T:
             outcome.set_exception(error)
 
     threading.Thread(target=do, name="work", daemon=True).start()
+    while not outcome.done():
+        # The system may hand a second signal to another thread while the first one is on its way to this one, which then does not wake up.
+        wait([outcome], timeout=_AWAKE_SECONDS)
     return outcome.result()
 
 

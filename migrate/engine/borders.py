@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from migrate.engine.retries import Retries
 from migrate.ledger.connection import Ledger
 from migrate.ledger.runs import add_range, applied_ranges, read_ranges
 from migrate.stores.port import SourceReader
@@ -30,7 +32,7 @@ class Ranges:
         """Committed ranges whose batches are not."""
         return [each for each in self._known if each.number not in self._done]
 
-    def walk(self, reader: SourceReader) -> Iterator[KeyRange]:
+    def walk(self, reader: SourceReader, retries: Retries) -> Iterator[KeyRange]:
         """All ranges that have to be done, in source order."""
         yield from self.open
         after: Key | None = None
@@ -43,7 +45,8 @@ class Ranges:
         while True:
             upto = reader.border(self._columns, after, self._batch_rows)
             key_range = KeyRange(number, self._columns, after, upto)
-            add_range(self._ledger, self._run, self._pass_no, key_range)
+            commit = partial(add_range, self._ledger, self._run, self._pass_no, key_range)
+            retries.persist(commit, f"committing the border of batch {number}")
             yield key_range
             if upto is None:
                 return

@@ -21,6 +21,7 @@ from migrate.engine.jobs import RangeJob
 from migrate.engine.loop import BatchLoop
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
+from migrate.engine.retries import Retries
 from migrate.engine.snapshot import SourceAccess
 from migrate.engine.start import already_complete, start
 from migrate.engine.stop import StopToken
@@ -68,7 +69,10 @@ def _to_the_end(drive: Drive, options: RunOptions) -> None:
         shop = workshop(drive)
         drive.listen(PhaseStarted(drive.plan.name, "batches"))
         ranges = Ranges(drive.ledger, drive.run, drive.pass_no, drive.plan.range_columns, drive.plan.batch_rows)
+        retries = Retries(drive.plan.name, drive.stop, drive.listen)
         with drive.source.border_reader() as reader:
-            BatchLoop(shop, drive.heartbeat, drive.breaker, options.workers).run(map(RangeJob, ranges.walk(reader)))
+            BatchLoop(shop, drive.heartbeat, drive.breaker, options.workers).run(
+                map(RangeJob, ranges.walk(reader, retries))
+            )
         settle_all(shop, drive.heartbeat, drive.breaker)
         complete(shop)

@@ -7,7 +7,6 @@ one again, at once or after a crash, finds it done or does it.
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
@@ -19,11 +18,12 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from migrate.engine.entries import aside_entries, distinct_units, finding_entries, only_wanted, reject_entries
-from migrate.engine.events import Listener, Waiting
+from migrate.engine.events import Listener
 from migrate.engine.jobs import Job
 from migrate.engine.plan import Plan
+from migrate.engine.retries import Retries
 from migrate.engine.stop import StopToken
-from migrate.errors import ConnectionLost, EnvironmentFault, Interrupted, Miscount, TransientFault
+from migrate.errors import ConnectionLost, Miscount, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Lease, Steering, register_worker
@@ -37,11 +37,6 @@ from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction,
 from migrate.write.units import Units, UnitWriter
 
 T = TypeVar("T")
-
-ATTEMPTS = 12
-"""Tries of one batch before the run gives up with exit 3; with the waits between them about two minutes."""
-
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +78,7 @@ class Worker:
 
     def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
         """Run a step, again after faults that may pass; raises the last one when they do not."""
-        attempt = 1
-        while True:
-            try:
-                return step(), attempt
-            except TransientFault as fault:
-                self._after_fault(fault, attempt, what)
-            attempt += 1
+        return Retries(self._shop.plan.name, self._shop.stop, self._shop.listen).persist(step, what, self._after_fault)
 
     def close(self) -> None:
         """Free everything; the worker does nothing more."""
@@ -125,24 +114,9 @@ class Worker:
             self._reader = self._shop.open_reader()
         return self._reader
 
-    def _after_fault(self, fault: TransientFault, attempt: int, what: str) -> None:
+    def _after_fault(self, fault: TransientFault) -> None:
         if isinstance(fault, ConnectionLost):
             self._disconnect()
-        if attempt >= ATTEMPTS:
-            raise EnvironmentFault(
-                f"{what} failed {attempt} times, the last time with: {fault.message}",
-                where=fault.where,
-                next_step="nothing of it was written; see to the database, then run the same command again",
-            ) from fault
-        # Full jitter: workers that failed together must not come back together.
-        seconds = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))  # noqa: S311 - not a secret
-        self._shop.listen(
-            Waiting(self._shop.plan.name, f"{what} again, attempt {attempt + 1}: {fault.message}", seconds)
-        )
-        if self._shop.stop.wait(seconds):
-            raise Interrupted(
-                f"stopped before {what} was tried again", next_step="run the same command again"
-            ) from fault
 
     def _attempt(self, job: Job) -> Counts:
         batch = BatchId(self._shop.lease.run, self._shop.pass_no, job.number)

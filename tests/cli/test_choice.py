@@ -19,13 +19,15 @@ def test_an_older_run_and_one_pass_can_be_looked_at(migrate: Migrate, project: P
         old.execute("UPDATE bill SET amount = '120.00' WHERE no = 6")
         old.commit()
     assert migrate("rejects", "replay", "mapping.yaml").code == 0
-    (project / "mapping.yaml").write_text(MAPPING.replace("amount >= 0", "amount > 0"), encoding="utf-8")
+    (project / "mapping.yaml").write_text(
+        MAPPING.replace("payer: name", "payer: {from: name, clean: trim}"), encoding="utf-8"
+    )
     assert migrate("run", "mapping.yaml").code == 0
     newest = _runs(migrate)[0]
     assert newest["run"] != first["run"]
 
     older = _runs(migrate, "--run", first["run"])[0]
-    passes = [_runs(migrate, "--run", first["run"], "--pass", str(number))[0] for number in (0, 1)]
+    passes = [_runs(migrate, "--run", first["run"], "--pass", str(number))[0] for number in (1, 2)]
     assert (older["run"], older["passes"]) == (first["run"], 2)
     assert passes[0]["rows"] == first["rows"]
     assert older["rows"] == {name: sum(each["rows"][name] for each in passes) for name in older["rows"]}
@@ -33,18 +35,18 @@ def test_an_older_run_and_one_pass_can_be_looked_at(migrate: Migrate, project: P
     def of_pass(*words: str) -> list[str]:
         return [each["field"] for each in _json(migrate, "rejects", "list", "mapping.yaml", *words)["rejects"]]
 
-    assert of_pass("--run", first["run"], "--pass", "0") == ["amount", "paid_on"]
-    assert of_pass("--run", first["run"]) == ["amount", "paid_on"]
+    assert of_pass("--run", first["run"], "--pass", "1") == ["amount", "paid_on", "amount"]
+    assert of_pass("--run", first["run"]) == ["paid_on", "amount"]
     assert len(_json(migrate, "rejects", "show", "mapping.yaml", "--run", first["run"])["rejects"]) == 2
-    assert len(_json(migrate, "rejects", "show", "mapping.yaml", "--run", first["run"], "--pass", "0")["rejects"]) == 3
-    shown = _json(migrate, "ledger", "show", "mapping.yaml", "--run", first["run"], "--pass", "1")
-    assert {each["pass_no"] for each in shown["batches"]} == {1}
+    assert len(_json(migrate, "rejects", "show", "mapping.yaml", "--run", first["run"], "--pass", "1")["rejects"]) == 3
+    shown = _json(migrate, "ledger", "show", "mapping.yaml", "--run", first["run"], "--pass", "2")
+    assert {each["pass_no"] for each in shown["batches"]} == {2}
 
     wrong = migrate("status", "mapping.yaml", "--run", "20200101T000000-0000")
     assert wrong.code == 2
     assert first["run"] in wrong.err
     assert newest["run"] in wrong.err
-    assert "its passes: 0" in migrate("ledger", "show", "mapping.yaml", "--pass", "7").err
+    assert "its passes: 1" in migrate("ledger", "show", "mapping.yaml", "--pass", "7").err
     assert "has no run x" in migrate("status", "--target", "sqlite:///new.db", "--run", "x").err
 
 

@@ -34,7 +34,7 @@ def test_the_example_of_each_command_runs(
     assert isinstance(command, Command)
     if path[0] in STEERING:
         (project / "mapping.yaml").write_text(MAPPING + 'limits: {rejects: "0"}\n', encoding="utf-8")
-    if path[0] in STEERING | {"status", "rejects", "ledger"}:
+    if path[0] in STEERING | {"status", "rejects", "ledger", "verify"}:
         assert migrate("run", "mapping.yaml", "--batch-rows", "2", "--workers", "1").code in (0, 5)
     for line in command.example.splitlines():
         words = shlex.split(line)

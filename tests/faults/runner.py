@@ -158,7 +158,7 @@ def _run(job: Job, control: Connection) -> None:
 
 
 def _outcome(job: Job, watch: Any) -> Ending:
-    from migrate.cli.signals import stop_on_signals
+    from migrate.cli.signals import beside, stop_on_signals
     from migrate.engine.events import PhaseStarted, RunEnded, RunStarted
     from migrate.engine.options import RunOptions
     from migrate.engine.run import run
@@ -187,7 +187,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
     runs: tuple[dict[str, Any], ...] = ()
     try:
         with stop_on_signals(stop):
-            found = run(scenario.mappings, options, stop=stop, listen=listen)
+            found = beside(lambda: run(scenario.mappings, options, stop=stop, listen=listen))
         runs = tuple(each.to_json() for each in found)
     except MigrateError as refused:
         code, error = refused.exit_code, f"{type(refused).__name__}: {refused}"

@@ -21,6 +21,7 @@ from migrate.engine.finish import complete, settle_pending
 from migrate.engine.jobs import Job, RangeJob
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
+from migrate.engine.retries import Retries
 from migrate.engine.snapshot import SourceAccess
 from migrate.engine.start import start
 from migrate.engine.stop import StopToken
@@ -110,7 +111,8 @@ def run_scheduled(
             shop = workshop(drive)
             run = drive.run
             with source.border_reader() as reader:
-                ranges = list(Ranges(ledger, run, drive.pass_no, plan.range_columns, plan.batch_rows).walk(reader))
+                walk = Ranges(ledger, run, drive.pass_no, plan.range_columns, plan.batch_rows).walk
+                ranges = list(walk(reader, Retries(plan.name, drive.stop, _hear)))
             with _workers([Worker(shop, f"worker-{each}") for each in range(workers)]) as busy:
                 for turn, key_range in enumerate(order(ranges)):
                     busy[turn % workers].do(job(key_range))

@@ -284,7 +284,7 @@ def test_a_source_is_never_made_or_changed(sqlite_url: str, run: Run, reader_of:
     run("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     with pytest.raises(sqlite_adbc.Error, match="readonly"):
         reader_of("t")._connection.run("INSERT INTO t VALUES (1)")
-    with pytest.raises(InputError, match="no table"):
+    with pytest.raises(InputError, match="there is no table missing"):
         source(sqlite_url, "missing")
 
 
