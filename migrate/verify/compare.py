@@ -28,7 +28,8 @@ from migrate.verify.verdict import Cell, Difference, Kind
 class Compared:
     """What differs in one target.
 
-    `missing`: per row that is not there its unit, and its number in `differences` if it is among them; `missing_rows`: those rows.
+    `missing`: per row that is not there its unit, its number in `differences` if it is among them, and its key digest, rows of one key in the
+    order of the mapping's rules; `missing_rows`: those rows.
     `refused`: units that the mapping's rules reject here. `aside`: rows that another unit's row stands for, or that stand there and cannot be
     read, which totals must not expect: `lost` of them are refused, `identical` ones are just so in the target, `kept` ones are older than what is there.
     `newer`: rows in whose place a greater version stands that is not the source's, as expected and as stored.
@@ -36,7 +37,7 @@ class Compared:
 
     counts: dict[Kind, int] = field(default_factory=lambda: {"missing": 0, "extra": 0, "changed": 0, "multiplicity": 0})
     differences: list[Difference] = field(default_factory=list)
-    missing: list[tuple[str, int | None]] = field(default_factory=list)
+    missing: list[tuple[str, int | None, bytes]] = field(default_factory=list)
     missing_rows: list[pa.Table] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     aside: list[pa.Table] = field(default_factory=list)
@@ -125,6 +126,10 @@ class Comparison:
             ordered = sorted(group, key=lambda place: rank[place])
             contents = [source[ROW][place].as_py() for place in ordered]
             there = stands.get(source[KEY][group[0]].as_py())
+            if there is None:
+                # Whoever is not refused for a reason of its own should stand here: none of them is excused by another.
+                missing += ordered
+                continue
             first = contents.index(there) if there in contents else 0
             missing += ordered[:first]
             aside += ordered[first + 1 :]
@@ -161,7 +166,7 @@ class Comparison:
             if len(self.found.differences) < self._most:
                 number = len(self.found.differences)
                 self.found.differences.append(Difference("missing", self._key(rows, place)))
-            self.found.missing.append((unit, number))
+            self.found.missing.append((unit, number, rows[KEY][place].as_py()))
 
     def _note(self, each: KeyDifference, source: pa.Table | None, target: pa.Table | None) -> None:
         """Count a difference, and keep it while there are not too many."""

@@ -79,6 +79,8 @@ class Findings:
     def conclude(self, evidence: Evidence) -> None:
         """Verdicts per target, control totals, and the ledger's rejects."""
         refused = evidence.refused
+        for compared in (evidence.compared or {}).values():
+            refused |= _behind_missing(compared, refused)
         for target in self._plan.targets:
             self._conclude_target(target, evidence, refused)
         if evidence.compared is not None:
@@ -108,7 +110,7 @@ class Findings:
         source, stored = evidence.source.sums[target.name], evidence.target.sums[target.name]
         compared = (evidence.compared or {}).get(target.name, Compared())
         unseen = evidence.compared is None and len(source.differing(stored)) > 0
-        missing = [(unit, number) for unit, number in compared.missing if unit not in refused]
+        missing = [(unit, number) for unit, number, _ in compared.missing if unit not in refused]
         explained = len(compared.missing) - len(missing) + compared.lost
         counts = {**compared.counts, "missing": len(missing)}
         unreadable = self._unreadable(target.name, evidence)
@@ -161,6 +163,17 @@ class Findings:
         for expected, actual in compared.newer:
             source.totals.add(name, expected, -1)
             source.totals.add(name, actual)
+
+
+def _behind_missing(compared: Compared, refused: set[str]) -> set[str]:
+    """Units whose row is not there, and rightly, had the row of the unit before them been there, which is missing."""
+    seen: set[bytes] = set()
+    found: set[str] = set()
+    for unit, _, key in compared.missing:
+        if unit not in refused:
+            found |= {unit} if key in seen else set()
+            seen.add(key)
+    return found
 
 
 def _unexplained(compared: Compared, missing: list[tuple[str, int | None]], log: Log) -> list[Difference]:

@@ -50,7 +50,10 @@ class Rivals:
             return set()
         both = pa.concat_tables([missing.select(winners.column_names), winners])
         rank = ranks(both, unit_columns, self._target.version_field, self._order)
-        place = {key: missing.num_rows + at for at, key in enumerate(self._keys(winners))}
+        place: dict[bytes, int] = {}
+        for at, key in enumerate(self._keys(winners), missing.num_rows):
+            # Of several units with one key the first under the mapping's rules is the one that can stand there.
+            place[key] = min(at, place.get(key, at), key=lambda row: rank[row])
         names = units_of(missing, unit_columns)
         return {
             names[each.missing] for each in holders if each.key in place and rank[place[each.key]] < rank[each.missing]
