@@ -1,9 +1,10 @@
 """Servers with default settings for the benchmarks, and the table of ratios at the end."""
 
+import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -11,6 +12,10 @@ from tests.conftest import NOT_TESTED
 from tests.databases import MariaDbServer, PostgresServer, UnavailableError
 
 S = TypeVar("S", PostgresServer, MariaDbServer)
+
+ROWS: Final = int(os.environ.get("BENCH_ROWS", "2000000"))
+ROUNDS: Final = 3
+MOST_BYTES: Final = 400_000_000
 
 RESULTS: pytest.StashKey[list["Race"]] = pytest.StashKey()
 
@@ -41,6 +46,14 @@ class Race:
             f"{self.name:36}{self.rows:>10,}{statistics.median(self.yardstick):>10.2f} s{statistics.median(self.toolkit):>9.2f} s"
             f"{self.rows / statistics.median(self.toolkit):>10,.0f}/s{self.ratio:>8.2f}{limit}{max(self.peak_mib):>7.0f} MiB{memory}"
         )
+
+    def end(self, benchmark: Any, races: list["Race"]) -> None:
+        """Leave out the rounds that only warmed up, and put the result into the benchmark's record and the table at the end."""
+        for seconds in (self.yardstick, self.toolkit):
+            del seconds[:-ROUNDS]
+        benchmark.extra_info.update(ratio=round(self.ratio, 3), peak_mib=round(max(self.peak_mib)))
+        races.append(self)
+        print(f"\n{self.line}")
 
 
 class DefaultPostgres(PostgresServer):
@@ -93,7 +106,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     races = config.stash.get(RESULTS, [])
     if not races:
         return
-    terminalreporter.section("migrate run beside its yardsticks (medians of wall time)")
+    terminalreporter.section("run and verify beside their yardsticks (medians of wall time)")
     terminalreporter.line(
         f"{'':36}{'rows':>10}{'yardstick':>12}{'toolkit':>11}{'rate':>12}{'ratio':>8}{'peak memory':>14}"
     )

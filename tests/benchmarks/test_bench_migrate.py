@@ -8,9 +8,6 @@ Run it on a quiet machine: `make bench`.
 """
 
 import contextlib
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,70 +16,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fixtures import bulk
-from fixtures.legacy import create_tables
-from fixtures.loading import open_loader
-from migrate.invoice.apply import apply_schema
-from migrate.invoice.schema import INVOICE
 from migrate.stores.opening import open_target
-from migrate.stores.urls import parse_url
-from tests.benchmarks import yardsticks
-from tests.benchmarks.conftest import Race
+from tests.benchmarks.conftest import MOST_BYTES, ROUNDS, ROWS, Race
+from tests.benchmarks.weighing import weighed
 from tests.databases import MariaDbServer, PostgresServer
+from tests.rig import by_hand
+from tests.rig.legacy_vat import MAPPING, NewDatabase, canonical, fill, only_key, settle, target
 
-ROWS = int(os.environ.get("BENCH_ROWS", "2000000"))
 OTHER_ROWS = max(ROWS // 4, 1)
-ROUNDS = 3
 MOST_RATIO = 1.5
-MOST_BYTES = 400_000_000
-WEIGH = """
-import os, sys
-pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
-_, status, usage = os.wait4(pid, 0)
-print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
-"""
-"""Runs a command and prints its exit code and peak memory in KiB: in a small process, since Linux counts what a child had before its exec,
-which is the memory of its parent."""
-MAPPING = Path(__file__).with_name("legacy_vat.yaml")
-
-NewDatabase = Callable[[], contextlib.AbstractContextManager[str]]
-"""Makes an empty database, gives its URL, and drops it at the end."""
-
-
-def fill(url: str, rows: int) -> None:
-    """Generated headers straight into the legacy table."""
-    place = parse_url(url)
-    create_tables(place)
-    with open_loader(place) as loader:
-        for batch in bulk.headers(rows, seed=1):
-            loader.write("fpxx", batch)
-        loader.commit()
-
-
-def canonical(engine: sa.Engine) -> None:
-    """The invoice tables with all their indexes and constraints."""
-    apply_schema(engine)
-
-
-def only_key(engine: sa.Engine) -> None:
-    """The invoice table with nothing but its primary key."""
-    columns = [
-        sa.Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
-        for column in INVOICE.columns
-    ]
-    sa.Table(INVOICE.name, sa.MetaData(), *columns).create(engine)
-
-
-@contextlib.contextmanager
-def target(make: NewDatabase, schema: Callable[[sa.Engine], None]) -> Iterator[str]:
-    """A fresh database with these tables."""
-    with make() as url:
-        store = open_target(url, None)
-        try:
-            schema(store.engine())
-        finally:
-            store.close()
-        yield url
 
 
 def counted(url: str) -> tuple[int, str, int]:
@@ -102,16 +44,7 @@ def counted(url: str) -> tuple[int, str, int]:
 
 def migrate(source: str, url: str) -> float:
     """One `migrate run` in a process of its own; its peak memory in MiB."""
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", WEIGH, sys.executable, "-m", "migrate", "run", str(MAPPING)],
-        env={**os.environ, "LEGACY_URL": source, "NEW_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    exit_code, peak_kib = done.stdout.splitlines()[-1].split()
-    assert exit_code == "0", done.stderr
-    return int(peak_kib) / 1024
+    return weighed(["run", str(MAPPING)], {"LEGACY_URL": source, "NEW_URL": url}).peak_mib
 
 
 def race(
@@ -119,7 +52,7 @@ def race(
     contest: Race,
     source: str,
     make: NewDatabase,
-    by_hand: Callable[[str], None],
+    pipe: Callable[[str], None],
     races: list[Race],
 ) -> None:
     """Round after round: the yardstick into a fresh target, then the toolkit into another; the first round of each only warms up."""
@@ -131,7 +64,7 @@ def race(
             open_now.close()
             with make() as url:
                 started = time.perf_counter()
-                by_hand(url)
+                pipe(url)
                 contest.yardstick.append(time.perf_counter() - started)
                 expected.append(counted(url))
             urls.append(open_now.enter_context(make()))
@@ -143,11 +76,7 @@ def race(
             assert counted(urls[-1]) == expected[-1]
 
         benchmark.pedantic(toolkit, setup=yardstick, rounds=ROUNDS, warmup_rounds=1)
-    for seconds in (contest.yardstick, contest.toolkit):
-        del seconds[:-ROUNDS]
-    benchmark.extra_info.update(ratio=round(contest.ratio, 3), peak_mib=round(max(contest.peak_mib)))
-    races.append(contest)
-    print(f"\n{contest.line}")
+    contest.end(benchmark, races)
 
 
 def on_file(folder: Path) -> NewDatabase:
@@ -174,15 +103,13 @@ def test_postgresql_to_postgresql(
     contest = Race(f"PostgreSQL → PostgreSQL, {schema.__name__}", ROWS, most_ratio=limit, most_mib=MOST_BYTES / 2**20)
     with bench_postgres.fresh_database() as source:
         fill(source, ROWS)
-        if schema is only_key:
-            bench_postgres.execute("cluster fpxx using fpxx_pkey", parse_url(source).database)
-        bench_postgres.execute("vacuum analyze", parse_url(source).database)
+        settle(bench_postgres, source, in_key_order=schema is only_key)
         race(
             benchmark,
             contest,
             source,
             lambda: target(bench_postgres.fresh_database, schema),
-            lambda url: yardsticks.by_pipe(bench_postgres, source, url),
+            lambda url: by_hand.by_pipe(bench_postgres, source, url),
             races,
         )
     assert limit is None or contest.ratio <= limit
@@ -199,7 +126,7 @@ def test_sqlite_to_sqlite(benchmark: Any, tmp_path: Path, races: list[Race]) -> 
         contest,
         f"sqlite:///{old}",
         lambda: target(on_file(tmp_path), canonical),
-        lambda url: yardsticks.by_attach(old, Path(url.removeprefix("sqlite:///"))),
+        lambda url: by_hand.by_attach(old, Path(url.removeprefix("sqlite:///"))),
         races,
     )
 
@@ -216,7 +143,7 @@ def test_sqlite_to_postgresql(
         contest,
         f"sqlite:///{old}",
         lambda: target(bench_postgres.fresh_database, canonical),
-        lambda url: yardsticks.from_sqlite(old, url),
+        lambda url: by_hand.from_sqlite(old, url),
         races,
     )
 
@@ -233,7 +160,7 @@ def test_mariadb_to_postgresql(
             contest,
             source,
             lambda: target(bench_postgres.fresh_database, canonical),
-            lambda url: yardsticks.from_mariadb(bench_postgres, source, url),
+            lambda url: by_hand.from_mariadb(bench_postgres, source, url),
             races,
         )
 
@@ -250,6 +177,6 @@ def test_postgresql_to_mariadb(
             contest,
             source,
             lambda: target(bench_mariadb.fresh_database, canonical),
-            lambda url: yardsticks.to_mariadb(bench_postgres, source, url),
+            lambda url: by_hand.to_mariadb(bench_postgres, source, url),
             races,
         )
