@@ -29,7 +29,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 services: ## MariaDB for the tests (through apt, as root)
 	@.ci/services
 
-demo: setup ## the whole story on SQLite: plan, run, kill -9 half-way, run again, verify, counts that add up
+demo: setup ## the whole story on SQLite: plan, run, kill -9 half-way, run again, verify, certify, counts that add up
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
 
 test: setup services ## all tests, on real databases (a tenth of the fault campaigns)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demonstration that `make demo` runs: an old invoice table, partly dirty, is migrated on SQLite; the process is
-# killed half-way and started again, the result is verified, and the numbers must add up. Any step that does not hold ends it with exit 1.
+# killed half-way and started again, the result is verified and certified, and the numbers must add up. Any step that does not hold ends it with exit 1.
 # It works in build/demo, which is made anew each time and removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -90,7 +90,21 @@ printf '%s$ migrate verify %s --target sqlite:///%s/copy.db%s\n' "$bold" $MAPPIN
 # Without the control totals, which differ too.
 sed '/^control totals/,/^differences/{/^differences/!d}' $FOLDER/copy.out
 
-heading "7  Do the counts add up?"
+heading "7  A certificate, for whoever is to believe it without looking"
+show migrate certificate keygen -o $FOLDER/notary.key
+show migrate certificate issue $MAPPING -o $FOLDER/vat.cert --signing-key $FOLDER/notary.key || fail "the target got no certificate"
+note "" "One invoice, proven without showing any other:" ""
+key=$(python -c "import sqlite3; print(sqlite3.connect('$FOLDER/new.db').execute('select min(key) from invoice').fetchone()[0])")
+migrate certificate prove $FOLDER/vat.cert --key key=$key >$FOLDER/proof.json || fail "no proof could be made"
+show migrate certificate check-proof $FOLDER/proof.json --trust $FOLDER/notary.key.pub --key key=$key || fail "the proof does not hold"
+note "" "And does the certificate notice? One name is changed, in a copy:" ""
+cp $FOLDER/new.db $FOLDER/copy.db
+python -c "import sqlite3; d = sqlite3.connect('$FOLDER/copy.db'); d.execute('update invoice set buyer_name = ? where key = ?', ['another', '$key']); d.commit()"
+show migrate certificate check $FOLDER/vat.cert --trust $FOLDER/notary.key.pub --rehash $MAPPING --target sqlite:///$FOLDER/copy.db \
+	2>&1 && fail "the certificate did not notice" || code=$?
+[ "$code" = 1 ] || fail "the check ended with exit $code, not 1"
+
+heading "8  Do the counts add up?"
 note "For comparison, the same migration into another file, without a kill, in" "batches of another size, by one worker:" ""
 migrate schema apply --target $UNDISTURBED_URL >/dev/null
 migrate run $MAPPING --target $UNDISTURBED_URL --batch-rows 50000 --workers 1 --json \
@@ -134,10 +148,10 @@ print(f"  {run['digests']['invoice']}\n  {calm['digests']['invoice']}")
 sys.exit(0 if all(held) else 1)
 PY
 
-heading "8  What was not written, and why"
+heading "9  What was not written, and why"
 show migrate rejects list $MAPPING
 
-heading "9  Is the log of all this whole, and is everything well?"
+heading "10  Is the log of all this whole, and is everything well?"
 show migrate ledger verify $MAPPING
 show migrate doctor $MAPPING
 

@@ -11,7 +11,8 @@
     ├── Paused               exit 5   stopped by a limit or an operator
     ├── DataError            exit 1   look at these rows
     │   ├── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
-    │   └── Miscount                  the toolkit's own counts of a batch do not add up
+    │   ├── Miscount                  the toolkit's own counts of a batch do not add up
+    │   └── NotProven                 a certificate, proof or checkpoint that does not hold
     └── Interrupted          exit 130 stopped by a signal; running again is safe
 
 A message says what happened; `where` says at which file, line, table or key range; `next_step` says what to do.
@@ -126,6 +127,18 @@ class Miscount(DataError):
     def __init__(self, message: str, *, where: str | None = None) -> None:
         next_step = "nothing of this batch was written; this is a fault of the toolkit: please report it with the log"
         super().__init__(message, where=where, next_step=next_step)
+
+
+class NotProven(DataError):
+    """A certificate, proof or checkpoint does not hold; `reason` is the same word for every failure of one kind (docs/how-to/certificate.md)."""
+
+    def __init__(self, reason: str, message: str, *, where: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(message, where=where, next_step=next_step or "trust nothing of it; ask who issued it")
+        self.reason = reason
+
+    def to_json(self) -> dict[str, Any]:
+        """As every error, and the reason."""
+        return {**super().to_json(), "reason": self.reason}
 
 
 class Interrupted(MigrateError):

@@ -20,9 +20,17 @@ PRODUCT = ("migrate", "fixtures", "loadtest")
 
 LAYERS = (
     {"migrate.errors", "migrate.values", "migrate.units"},
-    {"migrate.mapping", "migrate.ledger", "migrate.checksum", "migrate.stores", "migrate.invoice"},
+    {"migrate.mapping", "migrate.ledger", "migrate.checksum", "migrate.signing", "migrate.stores", "migrate.invoice"},
     {"migrate.write"},
-    {"migrate.engine", "migrate.verify", "migrate.rollback", "migrate.cutover", "migrate.sync", "migrate.report"},
+    {
+        "migrate.engine",
+        "migrate.verify",
+        "migrate.certificate",
+        "migrate.rollback",
+        "migrate.cutover",
+        "migrate.sync",
+        "migrate.report",
+    },
     {"migrate.progress"},
     {"migrate.cli", "migrate.__main__"},
 )

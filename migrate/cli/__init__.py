@@ -14,6 +14,7 @@ import click
 
 from migrate import __version__
 from migrate.cli import failures
+from migrate.cli.certificate import certificate
 from migrate.cli.check import check
 from migrate.cli.doctor import doctor
 from migrate.cli.init import init
@@ -35,7 +36,22 @@ def cli() -> None:
     """Move an invoice system to a new database and prove that nothing was lost."""
 
 
-for _command in (init, check, plan, run, status, pause, resume, throttle, rejects, verify, schema, ledger, doctor):
+for _command in (
+    init,
+    check,
+    plan,
+    run,
+    status,
+    pause,
+    resume,
+    throttle,
+    rejects,
+    verify,
+    certificate,
+    schema,
+    ledger,
+    doctor,
+):
     cli.add_command(_command)
 
 

@@ -13,11 +13,13 @@ from rich.text import Text
 
 from migrate.cli.options import FILE, Group, in_target, of_run, with_screen
 from migrate.cli.screen import Screen, add_rows
+from migrate.errors import InputError
 from migrate.units import count_text, duration_text
 
 if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
     from migrate.engine.steer import LedgerView
+    from migrate.signing.note import Checkpoint
 
 
 @click.group(cls=Group)
@@ -41,22 +43,48 @@ def show(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
 @ledger.command(example="migrate ledger verify mapping.yaml")
 @click.argument("mapping", required=False, type=FILE)
 @in_target
+@click.option(
+    "--checkpoint", type=FILE, metavar="FILE", help="Also compare with this checkpoint: a certificate, or its lines."
+)
+@click.option(
+    "--trust",
+    type=FILE,
+    metavar="PUBKEY",
+    help="Public key that signed the checkpoint; not for lines copied from paper.",
+)
 @with_screen
-def verify(screen: Screen, mapping: Path | None, *, options: RunOptions) -> int:
+def verify(
+    screen: Screen, mapping: Path | None, *, checkpoint: Path | None, trust: Path | None, options: RunOptions
+) -> int:
     """Check the hash chain of a ledger and everything that it seals; exit 1 when something does not hold."""
     from migrate.engine.steer import ledger_verify
 
-    verdict = ledger_verify(mapping, options)
+    kept = _kept(checkpoint, trust)
+    verdict = ledger_verify(mapping, options, kept)
     holds = Text(
         screen.say("chain_holds", seals=count_text(verdict.seals), entries=count_text(verdict.entries)), style="green"
     )
     lines = [
         Text(f"{screen.say('seal')} {finding.seal_no}: {finding.what}", style="red") for finding in verdict.findings
     ] or [holds]
+    if kept is not None and not verdict.findings:
+        lines.append(Text(screen.say("log_extends", seals=count_text(kept.size)), style="green"))
     if verdict.unsealed:
         lines.append(Text(screen.say("unsealed", entries=count_text(verdict.unsealed)), style="dim"))
     screen.result(asdict(verdict), *lines)
     return 1 if verdict.findings else 0
+
+
+def _kept(checkpoint: Path | None, trust: Path | None) -> Checkpoint | None:
+    from migrate.certificate.kept import read_kept_checkpoint
+
+    if checkpoint is None:
+        if trust is not None:
+            raise InputError(
+                "--trust belongs to --checkpoint", next_step="give --checkpoint FILE too, or leave out --trust"
+            )
+        return None
+    return read_kept_checkpoint(checkpoint, trust)
 
 
 def _pictures(screen: Screen, view: LedgerView) -> Iterator[Any]:

@@ -164,6 +164,19 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "only_derived": ("not in the ledger", "台账中没有"),
     "only_recorded": ("only in the ledger", "仅台账中有"),
+    # certificate
+    "key_written": ("keep {private} to yourself; give {public} to whoever shall check", "私钥 {private} 请妥善保管；公钥 {public} 交给核验方"),
+    "key_id": ("key", "密钥"),
+    "issued": ("the certificate is in {file}; {leaves} and {secret} are needed for proofs, and are as confidential as the table",
+               "证书已写入 {file}；出具单张证明还需要 {leaves} 和 {secret}，其保密级别与数据表相同"),
+    "not_issued": ("no certificate: only a target that is equal gets one", "未签发证书：只有核验一致的目标才能签发"),
+    "certificate_holds": ("the certificate holds", "证书有效"),
+    "rehash_holds": ("mapping, log and rows are still those of the certificate", "映射、台账和数据与证书一致"),
+    "checkpoint_lines": ("checkpoint of the log (for the sign-off sheet)", "台账检查点（供签字单留存）"),
+    "data_root": ("data root", "数据根哈希"),
+    "table": ("table", "表"),
+    "proof_holds": ("the proof holds: {table} has this row", "证明有效：{table} 中有此行"),
+    "log_extends": ("the log begins with the {seals} seals of the checkpoint", "台账开头与检查点的 {seals} 个封存一致"),
     "doctor_fine": ("everything looks well", "一切正常"),
 }  # fmt: skip
 

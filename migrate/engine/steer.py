@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from migrate.engine.options import RunOptions
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import InputError
 from migrate.ledger import steering
+from migrate.ledger.checkpoint import checkpoint_findings
 from migrate.ledger.log import LogVerdict, read_events, verify_log
 from migrate.ledger.runs import Entry, Run, all_runs, current_run, read_entries
+from migrate.signing.note import Checkpoint
 
 
 def status(path: Path | None, options: RunOptions) -> list[RunSummary]:
@@ -71,7 +73,9 @@ def ledger_show(path: Path, options: RunOptions) -> LedgerView:
         return LedgerView(run, tuple(entries), tuple(read_events(ledger, run.run)))
 
 
-def ledger_verify(path: Path | None, options: RunOptions) -> LogVerdict:
-    """Check the chain of a ledger, and everything that it seals."""
+def ledger_verify(path: Path | None, options: RunOptions, kept: Checkpoint | None = None) -> LogVerdict:
+    """Check the chain of a ledger, everything that it seals, and that it begins with what a kept checkpoint was made over."""
     with ledger_of(path, options) as (ledger, _):
-        return verify_log(ledger)
+        verdict = verify_log(ledger)
+        more = [] if kept is None else checkpoint_findings(ledger, kept)
+        return replace(verdict, findings=(*verdict.findings, *more))

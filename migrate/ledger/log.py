@@ -41,13 +41,15 @@ class LogVerdict:
     findings: tuple[LogFinding, ...]
 
 
-def add_event(ledger: Ledger, mapping: str, run: str | None, kind: str, detail: Mapping[str, object]) -> None:
-    """Append an event: what a person or a takeover did to a run."""
+def add_event(ledger: Ledger, mapping: str, run: str | None, kind: str, detail: Mapping[str, object]) -> int:
+    """Append an event, what a person or a takeover did to a run; its number."""
     text = _canonical(detail)
     with ledger.writing() as connection:
-        connection.execute(
+        added = connection.execute(
             sa.insert(ledger.tables.event).values(mapping=mapping, run=run, kind=kind, detail=text, at_ms=ledger.clock)
         )
+        number: Any = added.inserted_primary_key
+        return int(number[0])
 
 
 def read_events(ledger: Ledger, run: str) -> list[dict[str, Any]]:
@@ -77,7 +79,7 @@ def seal(ledger: Ledger, run: str) -> int:
             run=run,
             entries=listed,
             previous=previous,
-            hash=_chained(previous, number + 1, run, listed),
+            hash=seal_hash(previous, number + 1, run, listed),
             sealed_ms=ledger.clock,
         )
         if ledger.insert_if_new(sealed):
@@ -114,7 +116,7 @@ def _check_seal(row: sa.RowMapping, expected: int, previous: str) -> Iterable[Lo
         yield LogFinding(number, f"seal {expected} is missing before it")
     if row["previous"] != previous:
         yield LogFinding(number, "does not continue the seal before it")
-    if row["hash"] != _chained(row["previous"], number, row["run"], row["entries"]):
+    if row["hash"] != seal_hash(row["previous"], number, row["run"], row["entries"]):
         yield LogFinding(number, "was changed: its hash does not fit its content")
 
 
@@ -165,11 +167,17 @@ def _entries(ledger: Ledger, run: str) -> list[tuple[str, int, str]]:
     with ledger.reading() as connection:
         for kind, table, number in (("batch", applied, applied.c.applied_seq), ("event", event, event.c.event_no)):
             rows = connection.execute(sa.select(table).where(table.c.run == run).order_by(number)).mappings()
-            found += [(kind, row[number], _digest(_canonical(dict(row)))) for row in rows]
+            found += [(kind, row[number], entry_digest(row)) for row in rows]
     return found
 
 
-def _chained(previous: str, number: int, run: str | None, entries: str) -> str:
+def entry_digest(row: Mapping[Any, Any]) -> str:
+    """SHA-256 of the row of an entry, as a seal lists it."""
+    return _digest(_canonical(dict(row)))
+
+
+def seal_hash(previous: str, number: int, run: str | None, entries: str) -> str:
+    """The hash of a seal, which chains it to the one before."""
     return _digest(_canonical([previous, number, run, entries]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.checksum.vectorised import key_digests, row_digests
@@ -17,15 +18,23 @@ from migrate.verify.replay import Replay
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
+from migrate.write.target import WriteTarget
 
 Watch: TypeAlias = Callable[[str, int], None]
 """Hears of which side (`source`, `target`) so many more rows were read; called by several threads, and may raise to stop."""
+
+Keep: TypeAlias = Callable[[WriteTarget, pa.Table], None]
+"""Gets the stored rows of each target as they are read, one target after the other; called by the thread that reads them."""
 
 _SHOWN: Final = 5
 
 
 def unwatched(_side: str, _rows: int) -> None:
     """Nobody watches."""
+
+
+def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:
+    """Nobody wants the rows."""
 
 
 class SourceScan:
@@ -77,8 +86,9 @@ class TargetScan:
     `unreadable`: per target how many rows cannot be read without loss, and the first reasons; `unreadable_keys`: their key digests.
     """
 
-    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
+    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], keep: Keep = kept_nowhere) -> None:
         self._plan = plan
+        self._keep = keep
         self._nonce = nonce
         self.totals = Totals(totals)
         self.sums = {target.name: BucketSums() for target in plan.targets}
@@ -98,6 +108,7 @@ class TargetScan:
                     )
                     self.unreadable_keys[target.name] |= chunk.unreadable_keys
                 rows = chunk.rows
+                self._keep(target, rows)
                 self.sums[target.name].add(
                     key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
                 )

@@ -80,7 +80,7 @@ class Totals:
         for number, (total, mine, its) in enumerate(zip(self._totals, self._sums, other._sums, strict=True)):
             if number in self.failed or number in other.failed:
                 continue
-            for group in sorted({*mine, *its}, key=lambda each: [(part is not None, part or "") for part in each]):
+            for group in sorted({*mine, *its}, key=_in_order):
                 cells = _cells(total, mine.get(group), its.get(group))
                 if cells:
                     names = [name for name, _ in total.by]
@@ -91,6 +91,18 @@ class Totals:
         for number, why in sorted({**other.failed, **self.failed}.items()):
             yield self._totals[number].target, why
 
+    def stated(self) -> Iterator[dict[str, Any]]:
+        """Every group of every total with its number of rows and its sums, as texts; in the order of the mapping and of the groups."""
+        for total, sums in zip(self._totals, self._sums, strict=True):
+            for group in sorted(sums, key=_in_order):
+                count, added = sums[group]
+                yield {
+                    "table": total.target,
+                    "by": dict(zip((name for name, _ in total.by), group, strict=True)),
+                    "rows": count,
+                    "sum": {name: f"{value:f}" for name, value in zip(total.sums, added, strict=True)},
+                }
+
     @property
     def groups(self) -> int:
         """How many sums there are, over all totals."""
@@ -99,6 +111,11 @@ class Totals:
     def close(self) -> None:
         """Free the connection."""
         self._connection.close()
+
+
+def _in_order(group: Group) -> list[tuple[bool, str]]:
+    """NULL comes first."""
+    return [(part is not None, part or "") for part in group]
 
 
 def _exact(old: Decimal, sign: int, value: Decimal) -> Decimal:

@@ -32,7 +32,7 @@ from migrate.verify.orphans import Parents
 from migrate.verify.replay import Replay
 from migrate.verify.rivals import Rivals
 from migrate.verify.rows import Parts
-from migrate.verify.scans import SourceScan, TargetScan, Watch, unwatched
+from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
 from migrate.verify.stored import Stored
 from migrate.verify.units import with_units
 from migrate.verify.verdict import NotVerified, Verification
@@ -63,16 +63,19 @@ def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Veri
     return verify_plan(plan, options, watch)
 
 
-def verify_plan(plan: Plan, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
-    """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan."""
-    return _Verifier(plan, options, watch).verify()
+def verify_plan(
+    plan: Plan, options: VerifyOptions, watch: Watch = unwatched, keep: Keep = kept_nowhere
+) -> Verification:
+    """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan. `keep` gets the very rows that are verified."""
+    return _Verifier(plan, options, watch, keep).verify()
 
 
 class _Verifier:
     """One verification."""
 
-    def __init__(self, plan: Plan, options: VerifyOptions, watch: Watch) -> None:
+    def __init__(self, plan: Plan, options: VerifyOptions, watch: Watch, keep: Keep) -> None:
         self._plan = plan
+        self._keep = keep
         self._options = options
         self._watch = watch
         self._nonce = secrets.token_hex(16)
@@ -92,7 +95,7 @@ class _Verifier:
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
             source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals)))
-            target = open_now.enter_context(closing(TargetScan(self._plan, self._nonce, totals)))
+            target = open_now.enter_context(closing(TargetScan(self._plan, self._nonce, totals, self._keep)))
             if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
                 try:
                     compared = self._rows(replay, stored, source, target)

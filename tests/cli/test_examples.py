@@ -26,6 +26,21 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
             yield (*path, name), command
 
 
+def certify(migrate: Migrate, project: Path, up_to: str) -> None:
+    """Do the examples that come before one of a certificate."""
+    for path, command in commands():
+        if path[0] != "certificate" or path[1] == "keygen":
+            continue
+        if path[1] == "issue":
+            assert migrate("certificate", "keygen", "-o", "signing.key").code == 0
+        if path[1] == up_to:
+            return
+        assert isinstance(command, Command)
+        done = migrate(*shlex.split(command.example)[1:])
+        if path[1] == "prove":
+            (project / "proof.json").write_text(done.out, encoding="utf-8")
+
+
 @pytest.mark.parametrize(("path", "command"), list(commands()), ids=[" ".join(path) for path, _ in commands()])
 def test_the_example_of_each_command_runs(
     migrate: Migrate, project: Path, path: tuple[str, ...], command: click.Command
@@ -34,8 +49,10 @@ def test_the_example_of_each_command_runs(
     assert isinstance(command, Command)
     if path[0] in STEERING:
         (project / "mapping.yaml").write_text(MAPPING + 'limits: {rejects: "0"}\n', encoding="utf-8")
-    if path[0] in STEERING | {"status", "rejects", "ledger", "verify"}:
+    if path[0] in STEERING | {"status", "rejects", "ledger", "verify", "certificate"}:
         assert migrate("run", "mapping.yaml", "--batch-rows", "2", "--workers", "1").code in (0, 5)
+    if path[0] == "certificate":
+        certify(migrate, project, path[1])
     for line in command.example.splitlines():
         words = shlex.split(line)
         assert words[: len(path) + 1] == ["migrate", *path]

@@ -57,6 +57,9 @@ def test_the_demonstration_kills_resumes_and_adds_up(tmp_path: Path) -> None:
         "legacy_vat  DIFFERENT  ",
         "changed · cut off  invoice  key=",
         "missing  invoice  key=",
+        "the certificate is in build/demo/vat.cert",
+        "the proof holds: invoice has this row",
+        "error: rows were altered since",
         "read = mapped + filtered + rejected",
         "the chain holds",
     ]

@@ -1,0 +1,35 @@
+"""Checkpoints that were kept outside of the database: in a certificate, as a signed note, or as three lines on a sheet of paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from migrate.certificate.document import check_envelope
+from migrate.errors import InputError, NotProven
+from migrate.signing.canonical import parse_strictly
+from migrate.signing.keys import read_public_key
+from migrate.signing.note import Checkpoint, open_checkpoint, read_checkpoint
+
+
+def read_kept_checkpoint(file: Path, trusted: Path | None) -> Checkpoint:
+    """The checkpoint of a certificate or signed note, under the trusted public key; without a key, three lines that are trusted as they stand.
+
+    Raises NotProven for what the key did not sign, InputError for a file that cannot be read, or that is signed while no key is given.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}", next_step="check the name of the file") from error
+    if trusted is None:
+        if text.startswith("{") or "\n\n" in text.strip():
+            raise InputError(
+                f"{file} is signed: by whom shall it be?", next_step="--trust PUBKEY, the key of whoever issued it"
+            )
+        return read_checkpoint(text.strip() + "\n")
+    key = read_public_key(trusted)
+    if not text.startswith("{"):
+        return open_checkpoint(text, key)
+    try:
+        return check_envelope(parse_strictly(text), key).checkpoint
+    except ValueError as error:
+        raise NotProven("form", f"neither a certificate nor a signed checkpoint: {error}", where=str(file)) from error
