@@ -55,6 +55,11 @@ def duration_text(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:02d} h"
 
 
+def rows_text(count: int) -> str:
+    """A number of rows in an English sentence: `1 row`, `1,234 rows`."""
+    return "1 row" if count == 1 else f"{count_text(count)} rows"
+
+
 def count_text(count: int) -> str:
     """A number of rows for people: `1,234,567`."""
     return f"{count:,}"

@@ -77,7 +77,7 @@ def _check_rows(target: WriteTarget, url: str, stated: dict[str, Any], watch: Wa
         unreadable = 0
         for chunk in stored.chunks():
             watch("target", chunk.rows.num_rows)
-            unreadable += len(chunk.unreadable)
+            unreadable += chunk.unread.num_rows
             data.add(chunk.rows)
         rows = data.rows + data.poisoned + unreadable
         if rows != stated["rows"]:

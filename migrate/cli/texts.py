@@ -151,6 +151,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     # verify
     "verdict": ("verdict", "结论"),
     "rules": ("declared rules", "声明的规则"),
+    "totals_partly": (
+        "control totals: no difference in what could be compared (groups: {groups})",
+        "控制总数：在已能比对的范围内无差异（{groups} 组）",
+    ),
     "totals_agree": ("control totals agree (groups: {groups})", "控制总数全部相符（{groups} 组）"),
     "totals_off": ("control totals that differ", "不符的控制总数"),
     "sum": ("sum", "合计项"),

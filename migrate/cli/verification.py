@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.screen import Screen
-from migrate.report.figures import gap, outcomes
+from migrate.report.figures import gap, outcomes, unit_text
 from migrate.report.visible import Piece, Pieces, compared, pieces
 from migrate.report.words import SHARED
 from migrate.units import count_text, duration_text
@@ -68,7 +68,7 @@ def _title(verification: Verification, screen: Screen) -> Text:
 
 
 def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(screen.say(f"means_{verification.verdict}"))]
+    parts: list[RenderableType] = [Text(screen.say(f"means_{verification.meaning}"))]
     if verification.targets:
         parts += [Text(), _targets(verification.targets, screen)]
     parts += [
@@ -77,7 +77,10 @@ def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
         if result.explained
     ]
     if verification.groups and not verification.totals:
-        parts.append(Text(screen.say("totals_agree", groups=count_text(verification.groups))))
+        agree = "totals_partly" if verification.not_verified else "totals_agree"
+        parts.append(Text(screen.say(agree, groups=count_text(verification.groups))))
+    if verification.rejects is None and not verification.of_tables:
+        parts.append(Text(screen.say("no_ledger")))
     return parts
 
 
@@ -138,7 +141,7 @@ def _differences(verification: Verification, screen: Screen) -> Iterator[Rendera
         if each.columns:
             yield _indented([_cells(each.columns, screen)])
         if each.note is not None:
-            yield _indented([_data(each.note, "dim")])
+            yield _indented([_data(each.note.text(chinese=screen.settings.lang == "zh"), "dim")])
     yield from _more(sum(map(_found, verification.targets.values())) - len(listed), screen)
 
 
@@ -167,7 +170,7 @@ def _cells(cells: Mapping[str, Cell], screen: Screen, none: str | None = None) -
 
 
 def _sides(cell: Cell, screen: Screen, none: str | None = None) -> tuple[Text, Text]:
-    expected, actual = compared(cell.expected, cell.actual)
+    expected, actual = compared(*cell.readable)
     absent = "NULL" if none is None else screen.say(none)
     return _side(expected, absent, screen), _side(actual, absent, screen)
 
@@ -197,7 +200,8 @@ def _data(value: str | None, style: str = "") -> Text:
 
 
 def _pairs(values: Mapping[str, str | None]) -> Iterable[Text]:
-    return (Text.assemble(_data(name), "=", _data(value)) for name, value in values.items())
+    """Names with their values; a text of no character is seen by its quotes."""
+    return (Text.assemble(_data(name), "=", _data("''" if value == "" else value)) for name, value in values.items())
 
 
 def _rejects(rejects: Recorded | None, screen: Screen) -> list[RenderableType]:
@@ -206,7 +210,9 @@ def _rejects(rejects: Recorded | None, screen: Screen) -> list[RenderableType]:
     counts = {name: count_text(getattr(rejects, name)) for name in ("derived", "recorded", "differ")}
     lists = {"only_derived": rejects.only_derived, "only_recorded": rejects.only_recorded}
     units = [
-        Text.assemble(screen.say(name), ": ", _data(unit)) for name, units in lists.items() for unit in units[:LISTED]
+        Text.assemble(screen.say(name), ": ", _data(unit_text(unit)))
+        for name, units in lists.items()
+        for unit in units[:LISTED]
     ]
     return [Text(screen.say("rejects_beside", **counts)), *units]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from migrate.cli.failures import report as show_error
 from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen
 from migrate.cli.signals import beside, stop_on_signals
@@ -31,7 +32,10 @@ _OF_TABLES = ("table", "into", "key")
 @click.option("--table", metavar="T", help="Without a mapping: the source's table.")
 @click.option("--into", metavar="U", help="Without a mapping: the target's table.")
 @click.option(
-    "--key", metavar="A,B", help="Without a mapping: columns that name a row (default: the target's primary key)."
+    "--key",
+    metavar="A,B",
+    multiple=True,
+    help="Without a mapping: columns that name a row (default: the target's primary key).",
 )
 @click.option(
     "--max-differences",
@@ -56,10 +60,14 @@ def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked
     stop = StopToken()
     with Watcher(screen, stop) as watch, stop_on_signals(stop):
         verification = beside(lambda: compare(watch))
-    if report is not None:
-        _write(screen, verification, report)
-    shown = [] if report is None else [Text(screen.say("report_written", file=report))]
-    screen.result(verification.to_json(), verification_summary(verification, screen), *shown)
+    summary = verification_summary(verification, screen)
+    try:
+        shown = [] if report is None else [_write(screen, verification, report)]
+    except EnvironmentFault as error:
+        # Hours of reading are not lost for the sake of a page; the exit code is that of the fault.
+        screen.result(verification.to_json(), summary)
+        return show_error(error, screen, with_json=False)
+    screen.result(verification.to_json(), summary, *shown)
     return verification.exit_code
 
 
@@ -67,7 +75,7 @@ def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
     from migrate.verify.verify import VerifyOptions
     from migrate.verify.verify import verify as compare
 
-    given = [f"--{name}" for name in _OF_TABLES if asked[name] is not None]
+    given = [f"--{name}" for name in _OF_TABLES if asked[name]]
     if given:
         raise InputError(
             f"{' and '.join(given)} belong to two tables without a mapping", next_step="leave out the mapping, or these"
@@ -87,20 +95,39 @@ def _two_tables(asked: dict[str, Any]) -> Compare:
             f"without a mapping file {', '.join(missing)} must be given",
             next_step="migrate verify MAPPING, or both tables: --source URL --table T --target URL --into U",
         )
-    key = tuple(name.strip() for name in (asked["key"] or "").split(",") if name.strip())
+    if asked["ledger_schema"] is not None:
+        raise InputError(
+            "--ledger-schema belongs to a mapping: two tables have no ledger",
+            next_step="leave it out, or name a mapping",
+        )
     tables = TwoTables(
         asked["source"],
         asked["table"],
         asked["target"],
         asked["into"],
-        key,
+        _key(asked["key"]),
         asked["max_differences"],
         asked["allow_empty"],
     )
     return lambda watch: verify_tables(tables, watch)
 
 
-def _write(screen: Screen, verification: Verification, report: Path) -> None:
+def _key(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of `--key`, which is given at most once."""
+    if len(given) > 1:
+        raise InputError(
+            f"--key is given {len(given)} times", next_step=f"name all columns at once: --key {','.join(given)}"
+        )
+    names = [name.strip() for name in given[0].split(",")] if given else []
+    if not all(names):
+        raise InputError("--key has an empty name", next_step="name the columns that identify a row: --key A,B")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"--key names {', '.join(twice)} more than once", next_step="name each column once")
+    return tuple(names)
+
+
+def _write(screen: Screen, verification: Verification, report: Path) -> Text:
     from migrate.report.verification import verification_html
 
     try:
@@ -109,3 +136,4 @@ def _write(screen: Screen, verification: Verification, report: Path) -> None:
         raise EnvironmentFault(
             f"the report cannot be written: {error.strerror}", where=str(report), next_step="choose another file"
         ) from error
+    return Text(screen.say("report_written", file=report))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from migrate.report.markup import NOTHING, Html, both, characters, data, joined, shown, table, tag, text, word
+from migrate.report.markup import NOTHING, Html, both, characters, data, joined, remark, shown, table, tag, text, word
 from migrate.report.visible import compared
 from migrate.units import count_text
 from migrate.verify.verdict import KINDS, Cell, Difference, TargetResult, Verification
@@ -69,12 +69,12 @@ def _key_list(differences: list[Difference]) -> Html:
 
 def _note(difference: Difference) -> Html:
     cause = NOTHING if difference.cause == "unknown" else tag("span", word("cause", difference.cause), css="cause")
-    note = NOTHING if difference.note is None else data(difference.note)
+    note = NOTHING if difference.note is None else remark(difference.note)
     return joined([cause, note], text(" ") if cause and note else NOTHING)
 
 
 def _card(difference: Difference) -> Html:
-    note = NOTHING if difference.note is None else tag("p", data(difference.note), css="note")
+    note = NOTHING if difference.note is None else tag("p", remark(difference.note), css="note")
     headings = [both("column"), both("expected"), both("actual")]
     rows = [_cells(name, cell) for name, cell in difference.columns.items()]
     cause = tag("span", word("cause", difference.cause), css="cause")
@@ -88,7 +88,7 @@ def _card(difference: Difference) -> Html:
 
 
 def _cells(name: str, cell: Cell) -> list[Html]:
-    expected, actual = compared(cell.expected, cell.actual)
+    expected, actual = compared(*cell.readable)
     return [data(name), *(joined([shown(side), characters(side)]) for side in (expected, actual))]
 
 

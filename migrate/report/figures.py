@@ -6,6 +6,9 @@ import re
 from decimal import Decimal, localcontext
 from typing import Final
 
+from migrate.errors import InputError
+from migrate.stores.typed_keys import load_key
+from migrate.values import KeyValue
 from migrate.verify.verdict import KINDS, Cell, TargetResult, Verification
 
 _PLAIN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -25,6 +28,23 @@ def outcomes(result: TargetResult) -> dict[str, int]:
 def found(verification: Verification, kind: str) -> int:
     """How many differences of a kind all targets have together."""
     return sum(outcomes(result)[kind] for result in verification.targets.values())
+
+
+def unit_text(name: str) -> str:
+    """A source unit as people read it: the values of its key, and its rank where several units have that key."""
+    text, _, rank = (name, "", "") if name.endswith("]") else name.rpartition("#")
+    try:
+        key = load_key(text)
+    except InputError:
+        return name
+    values = ("NULL" if value is None else "''" if value == "" else _plain(value) for value in key)
+    return f"{', '.join(values)}{f' #{rank}' if rank else ''}"
+
+
+def _plain(value: KeyValue) -> str:
+    if isinstance(value, bytes):
+        return f"x{value.hex().upper()}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def gap(sums: Cell) -> str | None:

@@ -11,6 +11,7 @@ from typing import Final, NewType
 
 from migrate.report.visible import Piece, Pieces, name_of, pieces
 from migrate.report.words import PAGE
+from migrate.verify.verdict import Note
 
 Html = NewType("Html", str)
 """Well-formed HTML; made by this module only."""
@@ -41,6 +42,11 @@ def both(key: str, **values: object) -> Html:
     return joined(
         tag("span", text(PAGE[key][column].format(**values)), lang=language) for language, column in LANGUAGES
     )
+
+
+def remark(note: Note) -> Html:
+    """A remark in both languages; what of the data is in it is shown as data."""
+    return joined(tag("span", data(note.text(chinese=bool(column))), lang=language) for language, column in LANGUAGES)
 
 
 def word(family: str, name: str) -> Html:

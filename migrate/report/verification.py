@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from migrate.report.chart import bar, is_widened
 from migrate.report.differences import difference_list
-from migrate.report.figures import found, gap, outcomes
+from migrate.report.figures import found, gap, outcomes, unit_text
 from migrate.report.markup import NOTHING, Html, both, data, facts, joined, shown, table, tag, text, word
 from migrate.report.visible import compared, pieces
 from migrate.report.words import PAGE
@@ -82,7 +82,7 @@ def _verdict(verification: Verification) -> Html:
         "section",
         tag("p", data(verification.mapping), css="eyebrow"),
         tag("div", sign, tag("h1", word("verdict", verdict)), css="verdict"),
-        tag("p", word("means", verdict), css="means"),
+        tag("p", word("means", verification.meaning), css="means"),
         facts(
             (
                 (both(name), tag("span", text(count_text(count)), css="zero" if count == 0 else "some"))
@@ -137,7 +137,8 @@ def _target(name: str, result: TargetResult) -> Html:
 def _totals(verification: Verification) -> Html:
     groups, off = verification.groups, verification.totals
     if not off:
-        said = both("totals_agree", groups=count_text(groups)) if groups else both("no_totals")
+        agree = "totals_partly" if verification.not_verified else "totals_agree"
+        said = both(agree, groups=count_text(groups)) if groups else both("no_totals")
         return _section("totals", tag("p", said, css="quiet"))
     headings = [both(name) for name in ("table", "group", "sum", "expected", "actual", "gap")]
     rows = [row for each in off for row in _total_rows(each)]
@@ -160,7 +161,8 @@ def _coverage(verification: Verification) -> Html:
     cards = []
     for name, result in verification.targets.items():
         parts = [tag("h3", data(name))]
-        for key, columns in (("columns_compared", result.columns), ("columns_left_out", result.left_out)):
+        left_out = "columns_of_one" if verification.of_tables else "columns_left_out"
+        for key, columns in (("columns_compared", result.columns), (left_out, result.left_out)):
             chips = joined(tag("li", data(column)) for column in columns)
             if columns:
                 parts += [tag("p", both(key, count=len(columns))), tag("ul", chips, css=f"chips {key}")]
@@ -179,6 +181,8 @@ def _not_verified(verification: Verification) -> Html:
 
 def _rejects(verification: Verification) -> Html:
     rejects = verification.rejects
+    if verification.of_tables:
+        return NOTHING
     if rejects is None:
         return _section("rejects", tag("p", both("no_ledger"), css="quiet"))
     counts = (("derived", rejects.derived), ("recorded", rejects.recorded), ("differ", rejects.differ))
@@ -188,7 +192,9 @@ def _rejects(verification: Verification) -> Html:
         tag("p", both("rejects_note"), css="quiet"),
         facts(((both(name), text(count_text(count))) for name, count in counts), css="figures small"),
         *(
-            joined([tag("p", both(name)), tag("ul", *(tag("li", data(unit)) for unit in units), css="units")])
+            joined(
+                [tag("p", both(name)), tag("ul", *(tag("li", data(unit_text(unit))) for unit in units), css="units")]
+            )
             for name, units in lists
             if units
         ),
@@ -198,7 +204,7 @@ def _rejects(verification: Verification) -> Html:
 def _about(verification: Verification) -> Html:
     run = both("no_run") if verification.run is None else data(verification.run)
     pairs = [
-        (both("mapping"), data(verification.mapping)),
+        (both("compared_tables" if verification.of_tables else "mapping"), data(verification.mapping)),
         (both("run"), run),
         (both("source"), data(verification.source)),
         (both("target"), data(verification.target)),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import pyarrow as pa
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from migrate.engine.plan import Plan
+from migrate.units import rows_text
 from migrate.verify.compare import Compared
 from migrate.verify.ledger import Log
 from migrate.verify.scans import SourceScan, TargetScan
-from migrate.verify.units import units_of
+from migrate.verify.units import Unit, unit_name
+from migrate.verify.unread import unreadable
 from migrate.verify.verdict import (
     KINDS,
-    Difference,
     NotVerified,
     Recorded,
     TargetResult,
@@ -34,15 +34,13 @@ class Evidence:
     source: SourceScan
     target: TargetScan
     compared: Mapping[str, Compared] | None
+    refused: AbstractSet[Unit]
     log: Log
 
     @property
-    def refused(self) -> set[str]:
-        """The units that the mapping's rules reject, as the replay finds them."""
-        found = set(self.source.rejected_units)
-        for each in (self.compared or {}).values():
-            found |= each.refused
-        return found
+    def rejects(self) -> set[str]:
+        """The names of the units that the mapping's rules reject, as the replay finds them."""
+        return self.source.rejected_units | {unit_name(*unit) for unit in self.refused}
 
 
 class Findings:
@@ -78,14 +76,9 @@ class Findings:
 
     def conclude(self, evidence: Evidence) -> None:
         """Verdicts per target, control totals, and the ledger's rejects."""
-        refused = evidence.refused
-        for compared in (evidence.compared or {}).values():
-            refused |= _behind_missing(compared, refused)
         for target in self._plan.targets:
-            self._conclude_target(target, evidence, refused)
+            self._conclude_target(target, evidence)
         if evidence.compared is not None:
-            for name, compared in evidence.compared.items():
-                self._take_away(evidence.source, name, compared, refused)
             self.totals = list(evidence.source.totals.differences(evidence.target.totals))
             self.not_verified += [
                 NotVerified(f"a control total of {target}", why)
@@ -93,7 +86,7 @@ class Findings:
             ]
             self.groups = max(evidence.source.totals.groups, evidence.target.totals.groups)
             if evidence.log.run is not None:
-                self.rejects = _recorded(refused, evidence.log)
+                self.rejects = _recorded(evidence.rejects, evidence.log)
         if not self._allow_empty:
             self._doubt_nothing(evidence)
 
@@ -106,88 +99,46 @@ class Findings:
             why = "of all that was read nothing belongs into a target, and nothing is there (--allow-empty)"
             self.not_verified.append(NotVerified("the source", why))
 
-    def _conclude_target(self, target: WriteTarget, evidence: Evidence, refused: set[str]) -> None:
+    def _conclude_target(self, target: WriteTarget, evidence: Evidence) -> None:
         source, stored = evidence.source.sums[target.name], evidence.target.sums[target.name]
         compared = (evidence.compared or {}).get(target.name, Compared())
         unseen = evidence.compared is None and len(source.differing(stored)) > 0
-        missing = [(unit, number) for unit, number, _ in compared.missing if unit not in refused]
-        explained = len(compared.missing) - len(missing) + compared.lost
-        counts = {**compared.counts, "missing": len(missing)}
         unreadable = self._unreadable(target.name, evidence)
         verdict: Verdict = "EQUAL_WITH_DECLARED_RULES" if compared.newer else "EQUAL"
         if unseen or unreadable or source.poison:
             verdict = "NOT_VERIFIED"
-        if any(counts[kind] for kind in KINDS):
+        if any(compared.counts[kind] for kind in KINDS):
             verdict = "DIFFERENT"
         columns = tuple(column for column, _ in target.contract.columns)
         self.targets[target.name] = TargetResult(
             verdict=verdict,
-            source_rows=source.count - explained - compared.identical - compared.kept,
-            target_rows=stored.count + evidence.target.unreadable.get(target.name, (0, []))[0],
-            counts=counts,
-            explained=self._explained(target.name, evidence.source, compared, explained),
-            differences=tuple(_unexplained(compared, missing, evidence.log)),
+            source_rows=source.count - compared.lost - compared.identical - compared.kept,
+            target_rows=stored.count + evidence.target.unread[target.name].count,
+            counts=compared.counts,
+            explained=self._explained(target.name, evidence.source, compared),
+            differences=tuple(compared.differences),
             columns=columns,
             left_out=tuple(column for column in target.shape.names if column not in columns),
             contract=target.contract.hash,
         )
 
-    def _explained(self, name: str, source: SourceScan, compared: Compared, refused: int) -> dict[str, int]:
+    def _explained(self, name: str, source: SourceScan, compared: Compared) -> dict[str, int]:
         """Source rows that are rightly not in the target, by what became of them."""
         if compared.newer:
-            count = len(compared.newer)
-            self.rules.append(f"{name}: {count} rows hold a greater version than the source (on_conflict newer)")
-        others = {"identical": compared.identical, "kept": compared.kept, "newer": len(compared.newer)}
+            holding = f"{rows_text(compared.newer)} {'holds' if compared.newer == 1 else 'hold'}"
+            self.rules.append(f"{name}: {holding} a greater version than the source (on_conflict newer)")
+        others = {"identical": compared.identical, "kept": compared.kept, "newer": compared.newer}
         return {
             "filtered": source.rows_filtered,
-            "rejected": source.rows_rejected + refused,
+            "rejected": source.rows_rejected + compared.lost,
             **{kind: count for kind, count in others.items() if count},
         }
 
     def _unreadable(self, name: str, evidence: Evidence) -> int:
         """How many stored rows could not be compared; they are noted."""
-        count, reasons = evidence.target.unreadable.get(name, (0, []))
-        count += evidence.target.sums[name].poison + evidence.source.sums[name].poison
-        if count:
-            why = f"{count} rows have no row encoding or cannot be read without loss"
-            self.not_verified.append(NotVerified(name, ": ".join([why, *(["; ".join(reasons)] if reasons else [])])))
-        return count
-
-    def _take_away(self, source: SourceScan, name: str, compared: Compared, refused: set[str]) -> None:
-        """Take rows that are rightly not there out of what the totals expect."""
-        for rows in compared.aside:
-            source.totals.add(name, rows, -1)
-        for rows in compared.missing_rows:
-            units = units_of(rows, self._plan.program.unit_columns)
-            source.totals.add(name, rows.filter(pa.array([unit in refused for unit in units], pa.bool_())), -1)
-        for expected, actual in compared.newer:
-            source.totals.add(name, expected, -1)
-            source.totals.add(name, actual)
-
-
-def _behind_missing(compared: Compared, refused: set[str]) -> set[str]:
-    """Units whose row is not there, and rightly, had the row of the unit before them been there, which is missing."""
-    seen: set[bytes] = set()
-    found: set[str] = set()
-    for unit, _, key in compared.missing:
-        if unit not in refused:
-            found |= {unit} if key in seen else set()
-            seen.add(key)
-    return found
-
-
-def _unexplained(compared: Compared, missing: list[tuple[str, int | None]], log: Log) -> list[Difference]:
-    """The differences without the missing rows that are explained; what the ledger says about a missing row's unit stands beside it."""
-    units = {number: unit for unit, number in missing}
-    found = []
-    for number, difference in enumerate(compared.differences):
-        if difference.kind != "missing":
-            found.append(difference)
-        elif number in units:
-            reason = log.rejects.get(units[number])
-            note = f"the ledger has its unit as rejected ({reason}), which the replay does not find" if reason else None
-            found.append(replace(difference, note=note))
-    return found
+        poison = evidence.target.sums[name].poison + evidence.source.sums[name].poison
+        self.not_verified += unreadable(name, evidence.target.unread[name], poison)
+        return evidence.target.unread[name].count + poison
 
 
 def _recorded(derived: set[str], log: Log) -> Recorded:

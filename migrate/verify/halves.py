@@ -1,62 +1,39 @@
-"""Rows of refused units that stand in a target all the same: a unit is written to all targets or to none, so they are extra.
+"""Rows of refused units in buckets that do not differ: a unit is written to all targets or to none, so they are extra.
 
-The sums of such a target are equal, since the replay of one target does not know what another one refuses.
+The sums of such a bucket are equal, since the scan of one target does not know what another one refuses; so each of its expected rows stands
+in the target as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from migrate.checksum.vectorised import row_digests
+from migrate.checksum.vectorised import key_digests
+from migrate.engine.plan import Plan
 from migrate.verify.replay import Replay
-from migrate.verify.stored import Stored
-from migrate.verify.units import units_of, with_units
-from migrate.write.target import WriteTarget
+from migrate.verify.rows import Parts
+from migrate.verify.units import UnitFields, UnitSet, with_units
+
+
+def can_be_halved(plan: Plan) -> bool:
+    """Whether a unit may have several rows, in one target or in several."""
+    return len(plan.targets) > 1 or plan.program.grouped or not plan.program.unit_is_unique
 
 
 def half_written(
-    target: WriteTarget, refused: AbstractSet[str], replay: Replay, stored: Stored, unit_columns: Sequence[str]
-) -> pa.Table | None:
-    """The expected rows of refused units that stand in the target as they are, and for no other unit; None for none."""
-    wanted = list(_of_units(target, replay, unit_columns, refused))
-    if not wanted:
-        return None
-    rows = pa.concat_tables(wanted).combine_chunks()
-    digests = row_digests(rows, target.contract).cast(pa.binary())
-    there: set[bytes] = set()
-    for chunk in stored.chunks():
-        found = row_digests(chunk.rows, target.contract).cast(pa.binary())
-        there |= set(found.filter(pc.is_in(found, value_set=digests)).to_pylist())
-    there -= {None}
-    if there:
-        there -= _of_others(target, replay, unit_columns, refused, there)
-    at = pc.is_in(digests, value_set=pa.array(sorted(there), pa.binary()))
-    return rows.filter(at) if there else None
-
-
-def _of_units(
-    target: WriteTarget, replay: Replay, unit_columns: Sequence[str], units: AbstractSet[str]
-) -> Iterator[pa.Table]:
+    plan: Plan, refused: UnitSet, replay: Replay, parts: Mapping[str, Parts], fields: UnitFields
+) -> dict[str, pa.Table]:
+    """Per target the rows of refused units that no part holds; targets without such rows are left out. One walk over the source."""
+    found: dict[str, list[pa.Table]] = {}
     for mapped in replay.chunks():
-        rows = with_units(mapped, target.name, unit_columns)
-        inside = [unit in units for unit in units_of(rows, unit_columns)]
-        if any(inside):
-            yield rows.filter(pa.array(inside))
-
-
-def _of_others(
-    target: WriteTarget, replay: Replay, unit_columns: Sequence[str], refused: AbstractSet[str], wanted: set[bytes]
-) -> set[bytes]:
-    """Those of these row digests that units make which are not refused."""
-    found: set[bytes] = set()
-    for mapped in replay.chunks():
-        rows = with_units(mapped, target.name, unit_columns)
-        digests = row_digests(rows, target.contract).cast(pa.binary()).to_pylist()
-        for unit, digest in zip(units_of(rows, unit_columns), digests, strict=True):
-            if digest in wanted and unit not in refused:
-                found.add(digest)
-    return found
+        for target in plan.targets:
+            rows = with_units(mapped, target.name, fields)
+            outside = ~parts[target.name].holds(key_digests(rows, target.contract))
+            mine = refused.owns(rows.filter(pa.array(outside)))
+            if mine.any():
+                places = np.flatnonzero(outside)[mine]
+                found.setdefault(target.name, []).append(rows.take(pa.array(places)))
+    return {name: pa.concat_tables(tables).combine_chunks() for name, tables in found.items()}

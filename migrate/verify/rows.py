@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,13 +28,18 @@ PART_ROWS: Final = 100_000
 """Rows of both sides that are compared at a time; one bucket is never cut."""
 
 SideName = Literal["source", "target"]
+Kept = Literal["source", "target", "unread", "unread_source"]
+"""What a part holds: the rows of both sides, and those of the target, or of a source table, of which something cannot be read, by their key."""
 
 
 class Parts:
     """Temporary files with the rows of differing buckets of both sides, bucket by bucket in parts of about `PART_ROWS` rows."""
 
-    def __init__(self, differing: Buckets, source: BucketSums, target: BucketSums) -> None:
-        rows = (source.rows + target.rows)[differing]
+    def __init__(self, source: BucketSums, target: BucketSums, unread: Buckets | None = None) -> None:
+        """`unread`: per bucket how many rows beside them cannot be read; a bucket with such rows differs."""
+        also = np.zeros(BUCKETS, np.int64) if unread is None else unread
+        differing = np.union1d(source.differing(target), np.flatnonzero(also))
+        rows = (source.rows + target.rows + also)[differing]
         self._part_of = np.full(BUCKETS, -1, np.int64)
         self._part_of[differing] = (np.cumsum(rows) - rows) // PART_ROWS
         self.count = int(self._part_of.max()) + 1 if len(differing) else 0
@@ -49,7 +55,11 @@ class Parts:
         self._close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, side: SideName, rows: pa.Table, keys: pa.Array, digests: pa.Array) -> None:
+    def holds(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
+        """For each key digest whether its bucket differs."""
+        return np.asarray(self._part_of[buckets_of(keys)] >= 0)
+
+    def add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array) -> None:
         """Keep those of `rows` that lie in a differing bucket; rows without digest are in none."""
         known = np.asarray(keys.is_valid()) & np.asarray(digests.is_valid())
         part = np.where(known, self._part_of[buckets_of(keys)], -1)
@@ -58,7 +68,7 @@ class Parts:
             kept = rows.take(at).append_column(KEY, keys.take(at).cast(pa.binary()))
             self._writer(side, number, kept).write_table(kept.append_column(ROW, digests.take(at).cast(pa.binary())))
 
-    def read(self, side: SideName, number: int) -> pa.Table | None:
+    def read(self, side: Kept, number: int) -> pa.Table | None:
         """All rows of one side in a part, or None when it has none."""
         self._close()
         path = self._path(side, number)
@@ -67,14 +77,14 @@ class Parts:
         with pa.OSFile(str(path)) as file:
             return pa.ipc.open_stream(file).read_all().combine_chunks()
 
-    def _writer(self, side: SideName, number: int, rows: pa.Table) -> pa.ipc.RecordBatchStreamWriter:
+    def _writer(self, side: Kept, number: int, rows: pa.Table) -> pa.ipc.RecordBatchStreamWriter:
         path = self._path(side, number)
         if path not in self._writers:
             schema = rows.schema.append(pa.field(ROW, pa.binary()))
             self._writers[path] = pa.ipc.new_stream(str(path), schema)
         return self._writers[path]
 
-    def _path(self, side: SideName, number: int) -> Path:
+    def _path(self, side: Kept, number: int) -> Path:
         return self._folder / f"{side}-{number}.arrow"
 
     def _close(self) -> None:
@@ -125,16 +135,9 @@ def _places(rows: pa.Table | None) -> pa.Table:
     return pa.table({"k": rows[KEY], "r": rows[ROW], "i": pa.array(np.arange(rows.num_rows))})
 
 
-def repeated_keys(source: pa.Table, leave_out: set[int]) -> list[list[int]]:
-    """For each key that several rows share, their places, without those of `leave_out`."""
-    keys = source[KEY].combine_chunks()
+def shares_key(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """For each row whether another one has its key."""
+    keys = rows[KEY].combine_chunks()
     counts = pc.value_counts(keys)
     repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
-    if len(repeated) == 0:
-        return []
-    shared = np.flatnonzero(np.asarray(pc.is_in(keys, value_set=pc.struct_field(repeated, "values"))))
-    places: dict[bytes, list[int]] = {}
-    for place in shared.tolist():
-        if place not in leave_out:
-            places.setdefault(keys[place].as_py(), []).append(place)
-    return [each for each in places.values() if len(each) > 1]
+    return np.asarray(pc.is_in(keys, value_set=pc.struct_field(repeated, "values")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,9 +15,11 @@ from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
 from migrate.verify.buckets import BucketSums
 from migrate.verify.replay import Replay
+from migrate.verify.shown import Shown
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
+from migrate.verify.unread import UnreadTally
 from migrate.write.target import WriteTarget
 
 Watch: TypeAlias = Callable[[str, int], None]
@@ -25,8 +27,6 @@ Watch: TypeAlias = Callable[[str, int], None]
 
 Keep: TypeAlias = Callable[[WriteTarget, pa.Table], None]
 """Gets the stored rows of each target as they are read, one target after the other; called by the thread that reads them."""
-
-_SHOWN: Final = 5
 
 
 def unwatched(_side: str, _rows: int) -> None:
@@ -81,10 +81,7 @@ class SourceScan:
 
 
 class TargetScan:
-    """What is stored, without the rows.
-
-    `unreadable`: per target how many rows cannot be read without loss, and the first reasons; `unreadable_keys`: their key digests.
-    """
+    """What is stored, without the rows. `unread`: what cannot be read of each target."""
 
     def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], keep: Keep = kept_nowhere) -> None:
         self._plan = plan
@@ -92,21 +89,14 @@ class TargetScan:
         self._nonce = nonce
         self.totals = Totals(totals)
         self.sums = {target.name: BucketSums() for target in plan.targets}
-        self.unreadable: dict[str, tuple[int, list[str]]] = {}
-        self.unreadable_keys: dict[str, set[bytes]] = {target.name: set() for target in plan.targets}
+        self.unread = {target.name: UnreadTally(Shown(target.contract, target.key)) for target in plan.targets}
 
     def walk(self, stored: Mapping[str, Stored], watch: Watch) -> None:
         """Read all targets, one after the other."""
         for target in self._plan.targets:
             for chunk in stored[target.name].chunks():
                 watch("target", chunk.rows.num_rows)
-                if chunk.unreadable:
-                    count, reasons = self.unreadable.get(target.name, (0, []))
-                    self.unreadable[target.name] = (
-                        count + len(chunk.unreadable),
-                        [*reasons, *chunk.unreadable][:_SHOWN],
-                    )
-                    self.unreadable_keys[target.name] |= chunk.unreadable_keys
+                self.unread[target.name].add(chunk.unread)
                 rows = chunk.rows
                 self._keep(target, rows)
                 self.sums[target.name].add(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.checksum.vectorised import key_digests
 from migrate.mapping.duck import connect, quoted
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY
 from migrate.values import SourceSpec
 from migrate.verify.replay import CHUNK_BYTES
+from migrate.verify.unread import is_unreadable
 from migrate.write.target import WriteTarget
 
 _ROWS = "stored"
@@ -21,20 +21,19 @@ _ROWS = "stored"
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """Rows within the scope, with the columns of the contract; `unreadable`: why rows beside them cannot be read without loss, and their key digests."""
+    """Rows within the scope, with the columns of the contract; `unread`: rows beside them that cannot be read without loss, with `ANOMALY`."""
 
     rows: pa.Table
-    unreadable: tuple[str, ...]
-    unreadable_keys: frozenset[bytes]
+    unread: pa.Table
 
 
 class Stored:
     """One reader of one target table; every walk sees the same snapshot. For one thread at a time."""
 
     def __init__(self, target: WriteTarget, url: str) -> None:
-        self._contract = target.contract
         self._columns = tuple(name for name, _ in target.contract.columns)
         self._scope = target.scope_sql
+        self._scoped = [name for name in self._columns if self._scope is not None and name in self._scope]
         self._connection = connect()
         self._reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
 
@@ -42,9 +41,7 @@ class Stored:
         """All of the table that the mapping answers for."""
         for batch in self._reader.scan(self._columns, CHUNK_BYTES):
             rows, broken = split_unreadable(pa.Table.from_batches([batch]))
-            reasons = tuple(broken[ANOMALY].to_pylist())
-            keys = frozenset(key_digests(broken, self._contract).cast(pa.binary()).to_pylist())
-            yield StoredChunk(self._inside(rows.drop_columns([ANOMALY])), reasons, keys)
+            yield StoredChunk(self._inside(rows.drop_columns([ANOMALY])), self._perhaps_inside(broken))
 
     def close(self) -> None:
         """Free the connection."""
@@ -52,12 +49,23 @@ class Stored:
         self._connection.close()
 
     def _inside(self, rows: pa.Table) -> pa.Table:
+        return rows.filter(self._in_scope(rows))
+
+    def _perhaps_inside(self, rows: pa.Table) -> pa.Table:
+        """Those of the unreadable rows that are not outside for certain: a value that could not be read may be any."""
+        unknown = [
+            any(is_unreadable(name, value, reason) for name, value in row.items())
+            for reason, row in ((row.pop(ANOMALY), row) for row in rows.select([*self._scoped, ANOMALY]).to_pylist())
+        ]
+        return rows.filter(pc.or_(self._in_scope(rows), pa.chunked_array([pa.array(unknown, pa.bool_())])))
+
+    def _in_scope(self, rows: pa.Table) -> pa.ChunkedArray:
         if self._scope is None or rows.num_rows == 0:
-            return rows
+            return pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
         self._connection.register(_ROWS, rows)
         try:
             inside = self._connection.sql(f"SELECT coalesce(({self._scope}), false) AS i FROM {quoted(_ROWS)}")
-            return rows.filter(inside.to_arrow_table()["i"])
+            return inside.to_arrow_table()["i"]
         finally:
             self._connection.unregister(_ROWS)
 

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from typing import Final
 
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract, encodable
+from migrate.checksum.hashing import decimal_texts
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
@@ -19,14 +21,17 @@ from migrate.stores.urls import parse_url, redacted
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
-from migrate.verify.compare import Compared, Comparison, Subject
+from migrate.verify.compare import Compared, Comparison, Listing, Subject
 from migrate.verify.replay import CHUNK_BYTES
-from migrate.verify.rows import Parts, SideName
+from migrate.verify.rows import Kept, Parts, SideName
 from migrate.verify.scans import Watch, unwatched
+from migrate.verify.shown import Shown
 from migrate.verify.stored import split_unreadable
+from migrate.verify.unread import UnreadTally, unreadable
 from migrate.verify.verdict import KINDS, NotVerified, TargetResult, Verdict, Verification, worst
 
-_SHOWN = 5
+_INT64_DIGITS: Final = 19
+_WIDE_DIGITS: Final = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         verdict=worst((*(each.verdict for each in targets.values()), *_doubts(not_verified))), rules=(),
         not_verified=tuple(not_verified), targets=targets, totals=(), groups=0,
         rejects=None, mapping=f"{asked.table} = {asked.into}", run=None, source=f"{redacted(parse_url(asked.source))} · {asked.table}",
-        target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock,
+        target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock, of_tables=True,
     )  # fmt: skip
 
 
@@ -94,9 +99,7 @@ class _Table:
         self._contract = subject.contract
         self._nonce = nonce
         self._reader = open_source(spec).reader()
-        self.unreadable: list[str] = []
-        self.unreadable_rows = 0
-        self.unreadable_keys: set[bytes] = set()
+        self.unread = UnreadTally(Shown(subject.contract, subject.key))
 
     def now(self) -> str:
         """The database's clock."""
@@ -104,21 +107,17 @@ class _Table:
 
     def sum_up(self, watch: Watch) -> None:
         """Add all rows to the sums."""
-        for rows, unreadable in self._chunks(watch):
+        for rows, unread in self._chunks(watch):
             self.sums.add(key_digests(rows, self._contract), row_digests(rows, self._contract, self._nonce))
-            if unreadable.num_rows:
-                reasons = unreadable[ANOMALY].to_pylist()
-                self.unreadable = [*self.unreadable, *reasons][:_SHOWN]
-                self.unreadable_rows += len(reasons)
-                self.unreadable_keys |= set(
-                    key_digests(self._typed(unreadable), self._contract).cast(pa.binary()).to_pylist()
-                )
+            self.unread.add(unread)
 
     def keep(self, parts: Parts, watch: Watch) -> None:
         """Keep the rows of differing buckets."""
-        for rows, _ in self._chunks(watch):
-            digests = row_digests(rows, self._contract, self._nonce)
-            parts.add(self._name, rows, key_digests(rows, self._contract), digests)
+        unread: Kept = "unread" if self._name == "target" else "unread_source"
+        for whole, odd in self._chunks(watch):
+            for kept, rows in ((self._name, whole), (unread, odd)):
+                digests = row_digests(rows, self._contract, self._nonce)
+                parts.add(kept, rows, key_digests(rows, self._contract), digests)
 
     def close(self) -> None:
         """Free the connection."""
@@ -127,15 +126,15 @@ class _Table:
     @property
     def count(self) -> int:
         """All rows, with those that could not be read."""
-        return self.sums.count + self.unreadable_rows
+        return self.sums.count + self.unread.count
 
     def _chunks(self, watch: Watch) -> Iterator[tuple[pa.Table, pa.Table]]:
         names = tuple(name for name, _ in self._contract.columns)
         for batch in self._reader.scan(names, CHUNK_BYTES):
             rows = pa.Table.from_batches([batch])
             watch(self._name, rows.num_rows)
-            whole, unreadable = split_unreadable(rows)
-            yield self._typed(whole), unreadable
+            whole, odd = split_unreadable(rows)
+            yield self._typed(whole), self._typed(odd).append_column(ANOMALY, odd[ANOMALY])
 
     def _typed(self, rows: pa.Table) -> pa.Table:
         columns = self._contract.columns
@@ -145,7 +144,13 @@ class _Table:
 
 
 def _widened(values: pa.ChunkedArray, logical: LogicalType) -> pa.ChunkedArray:
-    """A decimal of a smaller scale, or a narrow integer beside a wide one, in the type of both."""
+    """A decimal of a smaller scale, an integer beside a decimal, or a narrow integer beside a wide one, in the type of both."""
+    if logical.kind == "decimal" and pa.types.is_string(logical.arrow) and not pa.types.is_string(values.type):
+        exact = values.cast(pa.decimal128(_INT64_DIGITS, 0)) if pa.types.is_int64(values.type) else values
+        texts = (decimal_texts(chunk) for chunk in exact.chunks)
+        return pa.chunked_array(texts, pa.string())
+    if logical.kind == "decimal":
+        return values if values.type == logical.arrow else values.cast(logical.arrow)
     return values if values.type == logical.arrow or pa.types.is_int64(values.type) else values.cast(logical.arrow)
 
 
@@ -190,7 +195,11 @@ def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[
 
 def _common(one: Column, other: Column) -> LogicalType | None:
     first, second = one.type, other.type
-    if first.kind != second.kind or not (encodable(first) and encodable(second)):
+    if not (encodable(first) and encodable(second)):
+        return None
+    if {first.kind, second.kind} == {"integer", "decimal"}:
+        first, second = _as_decimal(first), _as_decimal(second)
+    if first.kind != second.kind:
         return None
     if first.kind == "decimal" and first != second:
         return _common_decimal(first, second)
@@ -198,36 +207,39 @@ def _common(one: Column, other: Column) -> LogicalType | None:
     return replace(wider, keeps_spaces=first.keeps_spaces and second.keeps_spaces)
 
 
-def _common_decimal(first: LogicalType, second: LogicalType) -> LogicalType | None:
+def _as_decimal(logical: LogicalType) -> LogicalType:
+    """An integer as the decimal without fraction that holds it; a decimal as it is."""
+    if logical.kind == "decimal":
+        return logical
+    return LogicalType("decimal", precision=_WIDE_DIGITS if logical.wide else _INT64_DIGITS, scale=0)
+
+
+def _common_decimal(first: LogicalType, second: LogicalType) -> LogicalType:
+    """The scale of the finer one; where one has none, or both need more digits than a decimal128 has, numbers without a declared scale."""
     if not (first.exact_decimal and second.exact_decimal):
-        return first if (first.scale, second.scale) == (None, None) else None
+        return LogicalType("decimal")
     scale = max(first.scale or 0, second.scale or 0)
     whole = max((each.precision or 0) - (each.scale or 0) for each in (first, second))
-    return LogicalType("decimal", precision=whole + scale, scale=scale) if whole + scale <= 38 else None  # noqa: PLR2004 - decimal128
+    digits = whole + scale
+    return LogicalType("decimal", precision=digits, scale=scale) if digits <= _WIDE_DIGITS else LogicalType("decimal")
 
 
 def _rows(
     asked: TwoTables, subject: Subject, sides: dict[SideName, _Table], watch: Watch
 ) -> tuple[Compared, list[NotVerified]]:
     source, target = sides["source"], sides["target"]
-    differing = source.sums.differing(target.sums)
-    if not len(differing):
-        return Compared(), []
-    with Parts(differing, source.sums, target.sums) as parts:
+    with Parts(source.sums, target.sums, source.unread.buckets + target.unread.buckets) as parts:
+        if not parts.count:
+            return Compared(), []
         faults = walk_both(lambda: source.keep(parts, watch), lambda: target.keep(parts, watch))
         if faults:
             return Compared(), faults
-        unreadable = source.unreadable_keys | target.unreadable_keys
-        return Comparison(subject, None, asked.most_differences, unreadable).compare(parts), []
+        return Comparison(subject, None, Listing(asked.most_differences)).compare(parts), []
 
 
 def _unreadable(sides: dict[SideName, _Table]) -> Iterator[NotVerified]:
     for name, side in sides.items():
-        count = side.unreadable_rows + side.sums.poison
-        if count:
-            why = "; ".join(side.unreadable) or "see docs/checksum.md"
-            reason = f"{count} rows have no row encoding or cannot be read without loss: {why}"
-            yield NotVerified(f"the {name}", reason)
+        yield from unreadable(f"the {name}", side.unread, side.sums.poison)
 
 
 def _result(subject: Subject, shape: TableShape, compared: Compared, sides: dict[SideName, _Table]) -> TargetResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 Verdict = Literal["EQUAL", "EQUAL_WITH_DECLARED_RULES", "DIFFERENT", "NOT_VERIFIED"]
 Kind = Literal["missing", "extra", "changed", "multiplicity"]
@@ -32,21 +32,65 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value of both sides as canonical text (docs/checksum.md); None is NULL."""
+    """One value of both sides as canonical text (docs/checksum.md); None is NULL.
+
+    `shown`: both as people read them, where that is something else: numbers for the bytes of a float, the first bytes beside a digest.
+    """
 
     expected: str | None
     actual: str | None
+    shown: tuple[str | None, str | None] | None = None
 
-    def to_json(self) -> dict[str, str | None]:
-        """Both texts."""
-        return {"expected": self.expected, "actual": self.actual}
+    @property
+    def readable(self) -> tuple[str | None, str | None]:
+        """Expected and actual for people."""
+        return (self.expected, self.actual) if self.shown is None else self.shown
+
+    def to_json(self) -> dict[str, Any]:
+        """Both texts, and `shown` where there is something more to read."""
+        document: dict[str, Any] = {"expected": self.expected, "actual": self.actual}
+        if self.shown is None:
+            return document
+        return {**document, "shown": {"expected": self.shown[0], "actual": self.shown[1]}}
+
+
+NOTES: Final[dict[str, tuple[str, str]]] = {
+    "multiplicity": ("how often it is there: {source} in the source, {target} in the target", "源侧 {source} 次，目标侧 {target} 次"),
+    "unit_refused": ("its unit is refused by the mapping's rules, so no row of it may be there", "其所属数据按映射规则应被拒收，不应有任何行写入"),
+    "loser_stands": (
+        "what stands there is the row of another source unit, which comes later and should have lost",
+        "现存内容属于另一条本应让位的源数据",
+    ),
+    "ledger_rejected": (
+        "the ledger has its unit as rejected ({reason}), which the replay does not find",
+        "台账将其所属数据记为拒收（{reason}），而重算并未得出该结论",
+    ),
+}  # fmt: skip
+"""Remarks about a difference, in English and Chinese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark: which of `NOTES`, and what is put into it. Its text is English in documents; people read it in their language."""
+
+    name: str
+    values: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, **values: object) -> Self:
+        """The remark of this name with these values."""
+        return cls(name, tuple((key, str(value)) for key, value in values.items()))
+
+    def text(self, *, chinese: bool = False) -> str:
+        """The sentence."""
+        return NOTES[self.name][chinese].format(**dict(self.values))
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One target row that is not as the replay of the mapping says.
 
-    `key`: the target key as canonical texts. `columns`: what differs, for `changed`. `note`: a sentence for people: how often a row is there,
+    `key`: the target key as canonical texts. `columns`: what differs, for `changed`. `note`: a remark for people: how often a row is there,
     what the ledger says about its unit.
     """
 
@@ -54,7 +98,7 @@ class Difference:
     key: Mapping[str, str | None]
     columns: Mapping[str, Cell] = field(default_factory=dict)
     cause: Cause = "unknown"
-    note: str | None = None
+    note: Note | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The difference as INTERFACE has it, and `note` where there is one."""
@@ -64,7 +108,7 @@ class Difference:
             "columns": {name: cell.to_json() for name, cell in self.columns.items()},
             "cause": self.cause,
         }
-        return document if self.note is None else {**document, "note": self.note}
+        return document if self.note is None else {**document, "note": self.note.text()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +202,7 @@ class Verification:
     """A verification as a whole.
 
     `rules`: sentences about declared rules under which the sides are equal. `groups`: how many groups of control totals were compared.
-    `rejects`: None where the target has no ledger of this mapping. `source`, `target`: the databases, without passwords.
+    `rejects`: None where they were not compared: the target has no ledger of this mapping, or there is none (`of_tables`). `source`, `target`: the databases, without passwords.
     """
 
     verdict: Verdict
@@ -175,6 +219,21 @@ class Verification:
     nonce: str
     began: str
     seconds: float
+    of_tables: bool = False
+
+    @property
+    def only_rejects_differ(self) -> bool:
+        """Whether all that differs is the ledger's list of rejects."""
+        rows = any(each.verdict == "DIFFERENT" for each in self.targets.values())
+        return self.rejects is not None and self.rejects.differ > 0 and not rows and not self.totals
+
+    @property
+    def meaning(self) -> str:
+        """Which sentence says what the verdict means here."""
+        if self.verdict == "DIFFERENT" and self.only_rejects_differ:
+            return "REJECTS_DIFFER"
+        tables = self.of_tables and self.verdict in ("EQUAL", "DIFFERENT")
+        return f"TABLES_{self.verdict}" if tables else self.verdict
 
     @property
     def exit_code(self) -> int:
@@ -191,6 +250,7 @@ class Verification:
             "totals": [each.to_json() for each in self.totals],
             "total_groups": self.groups,
             "rejects": None if self.rejects is None else self.rejects.to_json(),
+            "rejects_compared": self.rejects is not None,
             "mapping": self.mapping,
             "run": self.run,
             "source": self.source,

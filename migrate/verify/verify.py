@@ -24,17 +24,18 @@ from migrate.errors import EnvironmentFault
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
 from migrate.verify.both import walk_both
-from migrate.verify.compare import Compared, Comparison, MappingRules, Subject, note_halves
+from migrate.verify.claims import Standing
+from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
+from migrate.verify.contests import Contests
 from migrate.verify.findings import Evidence, Findings
-from migrate.verify.halves import half_written
+from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
-from migrate.verify.orphans import Parents
 from migrate.verify.replay import Replay
-from migrate.verify.rivals import Rivals
-from migrate.verify.rows import Parts
+from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
 from migrate.verify.stored import Stored
-from migrate.verify.units import with_units
+from migrate.verify.totals import Totals
+from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
 from migrate.verify.verdict import NotVerified, Verification
 from migrate.write.target import WriteTarget
 
@@ -80,11 +81,16 @@ class _Verifier:
         self._watch = watch
         self._nonce = secrets.token_hex(16)
         self._findings = Findings(plan, options.allow_empty)
+        self._refused: AbstractSet[Unit] = frozenset()
+        self._log = Log()
+        versions = ((target.name, target.version_field) for target in plan.targets)
+        versioned = tuple((name, version) for name, version in versions if version is not None)
+        self._fields = UnitFields(plan.program.unit_columns, versioned)
 
     def verify(self) -> Verification:
         """Scan, compare, explain, and say what that means."""
         clock = time.monotonic()
-        log = log_of(self._plan)
+        log = self._log = log_of(self._plan)
         self._findings.add_log(log)
         with ExitStack() as open_now:
             replay = open_now.enter_context(closing(Replay(self._plan)))
@@ -102,7 +108,7 @@ class _Verifier:
                 except EnvironmentFault as error:
                     self._findings.not_verified.append(NotVerified("rows that differ", error.message))
                     compared = None
-                self._findings.conclude(Evidence(source, target, compared, log))
+                self._findings.conclude(Evidence(source, target, compared, self._refused, log))
         return self._verification(log, began, time.monotonic() - clock)
 
     def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
@@ -115,53 +121,57 @@ class _Verifier:
         self, replay: Replay, stored: dict[str, Stored], source: SourceScan, target: TargetScan
     ) -> dict[str, Compared] | None:
         """Compare the rows of all buckets that differ; None when they could not be read a second time."""
-        differing = {each.name: source.sums[each.name].differing(target.sums[each.name]) for each in self._plan.targets}
         with ExitStack() as folders:
             parts = {
-                name: folders.enter_context(Parts(buckets, source.sums[name], target.sums[name]))
-                for name, buckets in differing.items()
+                each.name: folders.enter_context(
+                    Parts(source.sums[each.name], target.sums[each.name], target.unread[each.name].buckets)
+                )
+                for each in self._plan.targets
             }
             if not any(each.count for each in parts.values()):
                 return {}
             if not self._scan(lambda: self._keep_source(replay, parts), lambda: self._keep_target(stored, parts)):
                 return None
-            compared = {
-                each.name: self._compare(each, parts[each.name], replay, target.unreadable_keys[each.name])
-                for each in self._plan.targets
-                if parts[each.name].count
-            }
-        self._add_halves(compared, replay, stored)
-        return compared
+            standing = Contests(self._plan, self._fields, replay, self._nonce).standing(parts)
+            self._refused = standing.refused
+            return self._compare(parts, standing, replay, source.totals)
 
-    def _add_halves(self, compared: dict[str, Compared], replay: Replay, stored: dict[str, Stored]) -> None:
-        """Note the rows of refused units that stand in another target; a unit of one target has no other half."""
-        refused = {unit for each in compared.values() for unit in each.refused}
-        if not refused or len(self._plan.targets) == 1:
-            return
-        for target in self._plan.targets:
-            rows = half_written(target, refused, replay, stored[target.name], self._plan.program.unit_columns)
-            if rows is not None:
-                subject = Subject(target.contract, target.key)
-                found = compared.setdefault(target.name, Compared())
-                note_halves(found, subject, rows, self._options.most_differences)
-
-    def _compare(self, target: WriteTarget, parts: Parts, replay: Replay, unreadable: AbstractSet[bytes]) -> Compared:
-        parents = Parents(target.shape, self._plan.parents, self._plan.target_url)
-        rules = MappingRules(self._plan.program.unit_columns, replay.in_source_order, parents)
-        subject = Subject(target.contract, target.key, target.version_field)
-        found = Comparison(subject, rules, self._options.most_differences, unreadable).compare(parts)
-        if found.missing_rows:
-            rivals = Rivals(target, self._plan.target_url, replay.in_source_order)
-            missing = pa.concat_tables(found.missing_rows).combine_chunks()
-            found.refused |= rivals.beaten(missing, replay, self._plan.program.unit_columns)
+    def _compare(
+        self, parts: dict[str, Parts], standing: Standing, replay: Replay, totals: Totals
+    ) -> dict[str, Compared]:
+        """Compare what should stand in each target with what does."""
+        refused = UnitSet(standing.refused, self._fields.columns)
+        halves: dict[str, pa.Table] = {}
+        if refused and can_be_halved(self._plan):
+            halves = half_written(self._plan, refused, replay, parts, self._fields)
+        found = {}
+        for each in self._plan.targets:
+            if parts[each.name].count or each.name in halves:
+                comparison = self._comparison(each, refused, standing, totals)
+                found[each.name] = comparison.compare(parts[each.name])
+                if each.name in halves:
+                    comparison.add_halves(halves[each.name])
         return found
+
+    def _comparison(self, target: WriteTarget, refused: UnitSet, standing: Standing, totals: Totals) -> Comparison:
+        rules = MappingRules(
+            target.name,
+            self._fields,
+            refused,
+            standing.holders,
+            self._log.rejects,
+            lambda rows: totals.add(target.name, rows, -1),
+            lambda rows: totals.add(target.name, rows),
+        )
+        subject = Subject(target.contract, target.key, target.version_field)
+        return Comparison(subject, rules, Listing(self._options.most_differences))
 
     def _keep_source(self, replay: Replay, parts: dict[str, Parts]) -> None:
         for mapped in replay.chunks():
             self._watch("source", mapped.rows_read)
             for target in self._plan.targets:
                 if parts[target.name].count:
-                    rows = with_units(mapped, target.name, self._plan.program.unit_columns)
+                    rows = with_units(mapped, target.name, self._fields)
                     parts[target.name].add(
                         "source",
                         rows,
@@ -174,10 +184,14 @@ class _Verifier:
             if parts[target.name].count:
                 for chunk in stored[target.name].chunks():
                     self._watch("target", chunk.rows.num_rows)
-                    rows, contract = chunk.rows, target.contract
-                    parts[target.name].add(
-                        "target", rows, key_digests(rows, contract), row_digests(rows, contract, self._nonce)
-                    )
+                    kept: tuple[tuple[Kept, pa.Table], ...] = (("target", chunk.rows), ("unread", chunk.unread))
+                    for side, rows in kept:
+                        parts[target.name].add(
+                            side,
+                            rows,
+                            key_digests(rows, target.contract),
+                            row_digests(rows, target.contract, self._nonce),
+                        )
 
     def _verification(self, log: Log, began: str, seconds: float) -> Verification:
         found = self._findings

@@ -140,6 +140,9 @@ def test_a_target_without_any_run_is_compared(migrate: Migrate, project: Path) -
     code, found = document(migrate, "mapping.yaml")
     assert (code, found["run"], found["rejects"]) == (1, None, None)
     assert found["targets"]["paid"]["missing"] == 3
+    assert found["rejects_compared"] is False
+    assert "rejects were not compared" in migrate("verify", "mapping.yaml").out
+    assert "未比对拒收记录" in migrate("verify", "mapping.yaml", "--lang", "zh").out
     change(project, "DELETE FROM bill", database="old.db")
     assert document(migrate, "mapping.yaml")[0] == 6
 
@@ -185,7 +188,9 @@ def test_a_reject_list_that_was_touched_is_a_difference(
     assert (code, found["verdict"], found["targets"]["paid"]["verdict"]) == (1, "DIFFERENT", "EQUAL")
     assert found["rejects"]["differ"] == 1
     assert (found["rejects"]["only_derived"], found["rejects"]["only_recorded"]) == (only_derived, only_recorded)
-    assert (only_derived + only_recorded)[0] in migrate("verify", "mapping.yaml").out
+    told = migrate("verify", "mapping.yaml").out
+    assert "only the ledger's list of rejects is not what the replay derives" in " ".join(told.split())
+    assert re.search(r"(not in|only in) the ledger: [16]\n", told)
 
 
 def test_the_report_is_one_page(migrate: Migrate, done: Path) -> None:
@@ -209,6 +214,9 @@ def test_a_report_that_cannot_be_written(migrate: Migrate, done: Path) -> None:
     found = migrate("verify", "mapping.yaml", "--report", "page.html")
     assert found.code == 3
     assert "the report cannot be written" in found.err
+    assert "bills  EQUAL" in found.out
+    found = migrate("verify", "mapping.yaml", "--report", "page.html", "--json")
+    assert (found.code, json.loads(found.out)["verdict"]) == (3, "EQUAL")
 
 
 def test_a_value_that_cannot_be_read_is_not_verified(migrate: Migrate, done: Path) -> None:
@@ -221,6 +229,40 @@ def test_a_value_that_cannot_be_read_is_not_verified(migrate: Migrate, done: Pat
     change(done, "DELETE FROM paid WHERE no = 2")
     code, found = document(migrate, "mapping.yaml")
     assert (code, [each["key"] for each in found["targets"]["paid"]["differences"]]) == (1, [{"no": "2"}])
+
+
+def test_what_can_be_read_of_an_unreadable_row_is_compared(migrate: Migrate, done: Path) -> None:
+    """The row is named by its key, bytes that are ASCII can be read, no reason is told twice, and its other columns and its key count."""
+    totals = "totals:\n  - {target: paid, sum: [amount]}\n"
+    (done / "totals.yaml").write_text(MAPPING.replace("bills", "totals") + totals, encoding="utf-8")
+    change(done, "UPDATE paid SET payer = x'414243' WHERE no = 1")
+    code, found = document(migrate, "totals.yaml")
+    assert (code, found["verdict"], found["totals"]) == (6, "NOT_VERIFIED", [])
+    (why,) = [each["why"] for each in found["not_verified"]]
+    assert why.startswith("1 row cannot be read without loss: no = 1: ")
+    assert "('ABC')" in why
+    told = " ".join(migrate("verify", "totals.yaml").out.split())
+    assert "control totals agree" not in told
+    assert "no difference in what could be compared" in told
+    change(done, "UPDATE paid SET amount = '7.00' WHERE no = 1", "INSERT INTO paid VALUES (9, x'00', '1.00', NULL)")
+    code, found = document(migrate, "totals.yaml")
+    paid = found["targets"]["paid"]
+    assert (code, paid["changed"], paid["extra"], paid["missing"]) == (1, 1, 1, 0)
+    differences = {each["kind"]: each for each in paid["differences"]}
+    assert differences["extra"]["key"] == {"no": "9"}
+    assert differences["changed"]["columns"] == {"amount": {"expected": "1234.50", "actual": "7.00"}}
+
+
+def test_what_cannot_be_read_outside_of_the_scope_is_nobodys_doubt(migrate: Migrate, done: Path) -> None:
+    """A row of others may hold what it likes; one whose column of the scope itself cannot be read may be ours."""
+    scoped = MAPPING.replace("    key: [no]\n", '    key: [no]\n    scope: "no < 100"\n')
+    assert scoped != MAPPING
+    (done / "scoped.yaml").write_text(scoped.replace("bills", "scoped"), encoding="utf-8")
+    change(done, "INSERT INTO paid VALUES (900, x'00', '1.00', NULL)")
+    code, found = document(migrate, "scoped.yaml")
+    assert (code, found["verdict"], found["targets"]["paid"]["target_rows"]) == (0, "EQUAL", 3)
+    change(done, "UPDATE paid SET no = 9 WHERE no = 900")
+    assert document(migrate, "scoped.yaml")[1]["targets"]["paid"]["extra"] == 1
 
 
 def test_a_total_that_cannot_be_computed_is_not_verified(migrate: Migrate, done: Path) -> None:

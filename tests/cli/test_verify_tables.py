@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,87 @@ def test_scales_are_brought_together(migrate: Migrate, pair: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "equal", "unequal"),
+    [
+        pytest.param("DECIMAL_TEXT(18,2)", "numeric", ("'1.50'", "'1.5000'"), "'1.501'", id="a scale beside none"),
+        pytest.param(
+            "integer", "DECIMAL_TEXT(12,0)", ("7", "'7'"), "'8'", id="integer beside decimal without fraction"
+        ),
+        pytest.param("integer", "numeric", ("7", "'7.0'"), "'7.01'", id="integer beside a decimal of no scale"),
+        pytest.param("DECIMAL_TEXT(38,0)", "DECIMAL_TEXT(38,30)", ("'7'", "'7.0'"), "'7.1'", id="more digits than fit"),
+    ],
+)
+def test_numbers_of_different_types_are_compared_as_numbers(
+    migrate: Migrate, pair: Path, one: str, other: str, equal: tuple[str, str], unequal: str
+) -> None:
+    """Equal numbers are equal whatever their columns declare, in either direction, and a digit more is a difference."""
+    for sides in (((one, equal[0]), (other, equal[1])), ((other, equal[1]), (one, equal[0]))):
+        for name, (declared, value) in zip(("one.db", "two.db"), sides, strict=True):
+            change(pair, name, "DROP TABLE IF EXISTS n", f"CREATE TABLE n (no integer PRIMARY KEY, v {declared})")
+            change(pair, name, f"INSERT INTO n VALUES (1, {value})")
+        code, found = verified(migrate, table="n", into="n")
+        assert (code, found["verdict"], found["not_verified"]) == (0, "EQUAL", [])
+    change(pair, "one.db", f"UPDATE n SET v = {unequal}")
+    assert verified(migrate, table="n", into="n")[1]["targets"]["n"]["changed"] == 1
+
+
+def test_nothing_is_said_of_a_mapping_where_there_is_none(migrate: Migrate, pair: Path) -> None:
+    """Terminal and page speak of two tables."""
+    sides = ("--source", "sqlite:///one.db", "--table", "bill", "--target", "sqlite:///two.db", "--into", "bill")
+    for statement in ("DELETE FROM bill WHERE no = 9", "UPDATE bill SET name = '' WHERE no = 3"):
+        change(pair, "two.db", "DROP TABLE bill", BILLS, ROWS, statement)
+        for lang in ("en", "zh"):
+            told = migrate("verify", *sides, "--lang", lang, "--report", "page.html").out
+            assert "mapping" not in told
+            assert "映射" not in told
+            assert "ledger" not in told
+        page = (pair / "page.html").read_text(encoding="utf-8").partition("</style>")[2]
+        assert not re.search("mapping|映射|台账|ledger", page)
+
+
+def test_values_that_people_cannot_read_are_told_in_words(migrate: Migrate, pair: Path) -> None:
+    """Floats as numbers, booleans as true and false, bytes with their length and beginning; the document has the canonical texts too."""
+    for name, row in (("one.db", "(1, 1.5, 1, x'0102')"), ("two.db", "(1, 2.5, 0, x'0103')")):
+        change(pair, name, "CREATE TABLE v (no integer PRIMARY KEY, f double, b boolean, x blob)")
+        change(pair, name, f"INSERT INTO v VALUES {row}")
+    columns = verified(migrate, table="v", into="v")[1]["targets"]["v"]["differences"][0]["columns"]
+    assert columns["f"]["expected"] == "3ff8000000000000"
+    assert columns["f"]["shown"] == {"expected": "1.5", "actual": "2.5"}
+    assert columns["b"]["shown"] == {"expected": "true", "actual": "false"}
+    assert columns["x"]["shown"]["expected"].startswith("2 bytes: 01 02 (SHA-256 ")
+
+
+def test_an_empty_text_in_a_key_is_seen(migrate: Migrate, pair: Path) -> None:
+    """A key of no character is shown by its quotes."""
+    for name in ("one.db", "two.db"):
+        change(pair, name, "CREATE TABLE e (k varchar(10) NOT NULL PRIMARY KEY, v integer)")
+    change(pair, "one.db", "INSERT INTO e VALUES ('', 1)")
+    found = migrate(
+        "verify", "--source", "sqlite:///one.db", "--table", "e", "--target", "sqlite:///two.db", "--into", "e"
+    )
+    assert "k=''" in found.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--key", "no", "--key", "name"), "--key is given 2 times", id="twice"),
+        pytest.param(("--key", ""), "--key has an empty name", id="empty"),
+        pytest.param(("--key", "no,,name"), "--key has an empty name", id="an empty name"),
+        pytest.param(("--key", "no,no"), "--key names no more than once", id="one name twice"),
+        pytest.param(("--ledger-schema", "x"), "--ledger-schema belongs to a mapping", id="a ledger"),
+    ],
+)
+def test_options_that_cannot_be_meant(migrate: Migrate, pair: Path, words: tuple[str, ...], said: str) -> None:
+    """Exit 2 with what is wrong, and nothing is compared."""
+    assert pair.exists()
+    sides = ("--source", "sqlite:///one.db", "--table", "bill", "--target", "sqlite:///two.db", "--into", "bill")
+    found = migrate("verify", *sides, *words)
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+
+
 def test_duplicates_are_counted_where_there_is_no_key(migrate: Migrate, pair: Path) -> None:
     """Rows that are there more than once are compared with how often: twice and three times is a difference, in any order none."""
     for name in ("one.db", "two.db"):
@@ -133,7 +215,7 @@ def test_duplicates_are_counted_where_there_is_no_key(migrate: Migrate, pair: Pa
         ("multiplicity", {"a": "x", "b": "1"}),
     ]
     notes = {each["kind"]: each.get("note") for each in result["differences"]}
-    assert notes["multiplicity"] == "2 times in the source, 3 times in the target"
+    assert notes["multiplicity"] == "how often it is there: 2 in the source, 3 in the target"
 
 
 def test_a_value_that_cannot_be_read(migrate: Migrate, pair: Path) -> None:

@@ -72,3 +72,86 @@ targets:
     run_scheduled(plan)
     found, _ = verified(plan)
     assert found.verdict == "EQUAL", found.to_json()
+
+
+TWO_TARGETS = """
+mapping: both
+source: {table: src, key: [id]}
+targets:
+  - {table: t, key: [k], fields: {k: k, u: u}}
+  - {table: w, key: [l], fields: {l: l, n: id}}
+"""
+
+
+def two_targets(database_url: str, tmp_path: Path, *units: tuple[int, str, str, str]) -> tuple[Plan, Database]:
+    """A source of (id, k, u, l), run into two tables: `t` by k, with the unique value u, and `w` by l."""
+    source, target = Database(f"sqlite:///{tmp_path / 'source.db'}"), Database(database_url)
+    source.run("CREATE TABLE src (id integer PRIMARY KEY, k text, u text, l text)")
+    source.insert("src", [dict(zip(("id", "k", "u", "l"), unit, strict=True)) for unit in units])
+    target.run(
+        "CREATE TABLE t (k varchar(20) NOT NULL PRIMARY KEY, u varchar(20) UNIQUE)",
+        "CREATE TABLE w (l varchar(20) NOT NULL PRIMARY KEY, n bigint)",
+    )
+    plan = plan_of(tmp_path, TWO_TARGETS, source.url, target.url)
+    run_scheduled(plan)
+    return plan, target
+
+
+def test_the_content_of_a_loser_in_the_place_of_the_winner_is_changed(database_url: str, tmp_path: Path) -> None:
+    """The winner's row is there with other content, and not missing; that it is the loser's is said."""
+    plan, target = two_targets(database_url, tmp_path, (1, "a", "A", "x"), (2, "a", "B", "y"), (3, "c", "C", "z"))
+    assert verified(plan)[0].verdict == "EQUAL"
+    target.run("UPDATE t SET u = 'B' WHERE k = 'a'")
+    found, kinds = verified(plan)
+    assert kinds == {"a": "changed"}, found.to_json()
+    (difference,) = found.targets["t"].differences
+    assert difference.columns["u"].to_json() == {"expected": "A", "actual": "B"}
+    assert difference.note is not None
+    assert difference.note.name == "loser_stands"
+    assert found.rejects is not None
+    assert (found.rejects.derived, found.rejects.differ) == (1, 0)
+
+
+def test_a_winner_that_loses_elsewhere_frees_its_key(database_url: str, tmp_path: Path) -> None:
+    """The second unit loses its key in one target, so that the third one has the key in the other: compared with that, and no other."""
+    units = ((1, "a", "A", "x"), (2, "b", "B", "x"), (3, "b", "C", "z"))
+    plan, target = two_targets(database_url, tmp_path, *units)
+    found, _ = verified(plan)
+    assert (found.verdict, found.targets["t"].source_rows) == ("EQUAL", 2), found.to_json()
+    target.run("UPDATE t SET u = 'D' WHERE k = 'b'")
+    found, kinds = verified(plan)
+    assert kinds == {"b": "changed"}, found.to_json()
+    assert found.targets["t"].differences[0].columns["u"].to_json() == {"expected": "C", "actual": "D"}
+    target.run("UPDATE t SET u = 'B' WHERE k = 'b'")
+    found, kinds = verified(plan)
+    assert kinds == {"b": "changed"}, found.to_json()
+    target.run("DELETE FROM t WHERE k = 'b'")
+    assert verified(plan)[1] == {"b": "missing"}
+
+
+def test_a_unique_value_that_was_altered_excuses_nobody(database_url: str, tmp_path: Path) -> None:
+    """A row that got another one's unique value by hand does not explain that the other one is gone."""
+    plan, target = two_targets(database_url, tmp_path, (1, "a", "A", "x"), (2, "b", "B", "y"))
+    target.run("DELETE FROM t WHERE k = 'b'", "UPDATE t SET u = 'B' WHERE k = 'a'")
+    found, kinds = verified(plan)
+    assert kinds == {"a": "changed", "b": "missing"}, found.to_json()
+
+
+def test_who_lost_a_unique_value_stays_refused_when_the_winner_is_gone(database_url: str, tmp_path: Path) -> None:
+    """Only the row of the winner is missing; the other unit never had a right to the value, nor to its row in the other target."""
+    plan, target = two_targets(database_url, tmp_path, (1, "a", "A", "x"), (2, "b", "A", "y"))
+    assert verified(plan)[0].verdict == "EQUAL"
+    target.run("DELETE FROM t")
+    found, kinds = verified(plan)
+    assert kinds == {"a": "missing"}, found.to_json()
+    target.run("INSERT INTO w VALUES ('y', 2)")
+    assert verified(plan)[1] == {"a": "missing", "y": "extra"}
+
+
+def test_the_rows_of_a_refused_unit_are_extra_wherever_they_stand(database_url: str, tmp_path: Path) -> None:
+    """Written by half, also where nothing else differs; the totals of rows stay right."""
+    plan, target = two_targets(database_url, tmp_path, (1, "a", "A", "x"), (2, "a", "B", "y"), (3, "c", "C", "z"))
+    target.run("INSERT INTO w VALUES ('y', 2)")
+    found, kinds = verified(plan)
+    assert kinds == {"y": "extra"}, found.to_json()
+    assert (found.targets["w"].source_rows, found.targets["w"].target_rows) == (2, 3)

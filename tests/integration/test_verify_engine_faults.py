@@ -132,7 +132,7 @@ def test_an_engine_that_loses_or_alters_rows_is_found(
     assert bool(found.totals) == (kind == "missing")
     assert found.rejects is not None
     assert (found.rejects.derived, found.rejects.recorded, found.rejects.differ) == (1, 1 + recorded, recorded)
-    notes = [each.note for each in found.targets["paid"].differences]
+    notes = [each.note.text() if each.note else None for each in found.targets["paid"].differences]
     assert all(("the ledger has its unit as rejected" in (note or "")) == bool(recorded) for note in notes)
 
 
@@ -274,7 +274,7 @@ totals:
     case.target.run("UPDATE state SET name = 'later', version = 5000 WHERE no = 3")
     found = verified(plan)
     assert (found.verdict, found.exit_code, found.totals) == ("EQUAL_WITH_DECLARED_RULES", 0, ())
-    assert found.rules == ("state: 1 rows hold a greater version than the source (on_conflict newer)",)
+    assert found.rules == ("state: 1 row holds a greater version than the source (on_conflict newer)",)
     assert found.targets["state"].explained["newer"] == 1
     case.target.run("UPDATE state SET name = 'x' WHERE no = 4", "UPDATE state SET name = 'x', version = 1 WHERE no = 5")
     found = verified(plan)

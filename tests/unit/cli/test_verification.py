@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from migrate.cli.screen import Screen, Settings
 from migrate.cli.texts import Lang
 from migrate.cli.verification import LISTED, verification_summary
-from migrate.verify.verdict import Cell, Difference, TotalDifference, Verdict, Verification
+from migrate.verify.verdict import Cell, Difference, Note, TotalDifference, Verdict, Verification
 from tests.unit.report.samples import CHANGED, DIFFERENT, EQUAL, EQUAL_INVOICES, NOT_VERIFIED, WITH_RULES
 
 SAMPLES = {sample.verdict: sample for sample in (EQUAL, WITH_RULES, DIFFERENT, NOT_VERIFIED)}
@@ -94,7 +94,9 @@ def test_invisible_differences_carry_code_points() -> None:
 def test_data_cannot_steer_the_terminal() -> None:
     """Markup is text, and control characters, marks of direction and line ends are shown by their code points."""
     hostile = "[bold]x[/bold] :smile:\x1b[2J\u202e\n"
-    difference = Difference("changed", {"key": hostile}, {hostile: Cell(hostile, "")}, "value", hostile)
+    difference = Difference(
+        "changed", {"key": hostile}, {hostile: Cell(hostile, "")}, "value", Note.of("ledger_rejected", reason=hostile)
+    )
     text = shown(replace(different(difference), mapping=hostile, run=hostile, source=hostile), width=200)
     assert not {"\x1b", "\u202e"} & set(text)
     assert text.count("[bold]x[/bold] :smile:‹U+001B›[2J‹U+202E›‹U+000A›") == 7

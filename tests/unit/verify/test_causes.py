@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from migrate.checksum.encoding import encode_value
 from migrate.values import LogicalType
 from migrate.verify.causes import cause_of, cause_of_row, exchanged, marked_exchanges
-from migrate.verify.compare import canonical
+from migrate.verify.shown import canonical
 from migrate.verify.verdict import Cause, Cell, Difference
 
 TEXT = LogicalType("text")

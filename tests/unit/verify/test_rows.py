@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from migrate.verify import rows as rows_module
 from migrate.verify.buckets import BucketSums
-from migrate.verify.rows import KEY, ROW, Parts, SideName, differing_keys, repeated_keys
+from migrate.verify.rows import KEY, ROW, Parts, SideName, differing_keys, shares_key
 
 Side = list[tuple[bytes, bytes]]
 SIDES = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.sampled_from([b"1", b"2", b"3"])), max_size=12)
@@ -60,18 +60,14 @@ def test_differing_keys_are_those_of_a_plain_model(source: Side, target: Side) -
     assert len(found) == len(named)
 
 
-@given(SIDES, st.sets(st.integers(0, 11)))
-def test_repeated_keys_are_all_places_of_keys_that_are_there_twice(source: Side, leave_out: set[int]) -> None:
-    """Every key that several rows share, with all of its places but those left out."""
+@given(SIDES)
+def test_rows_that_share_a_key_are_those_of_a_plain_model(source: Side) -> None:
+    """Every row whose key another row has, and no other."""
     rows = table(source)
     if rows is None:
         return
-    places: dict[bytes, list[int]] = defaultdict(list)
-    for place, (key, _) in enumerate(source):
-        if place not in leave_out:
-            places[key].append(place)
-    expected = [each for each in places.values() if len(each) > 1]
-    assert sorted(repeated_keys(rows, leave_out)) == sorted(expected)
+    times = Counter(key for key, _ in source)
+    assert shares_key(rows).tolist() == [times[key] > 1 for key, _ in source]
 
 
 def test_parts_hold_the_rows_of_differing_buckets_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +83,7 @@ def test_parts_hold_the_rows_of_differing_buckets_whole(monkeypatch: pytest.Monk
     }
     for name, (key, row) in arrays.items():
         sums[name].add(key, row)
-    differing = sums["source"].differing(sums["target"])
-    with Parts(differing, sums["source"], sums["target"]) as parts:
+    with Parts(sums["source"], sums["target"]) as parts:
         folder: Path = parts._folder
         for name, some in sides.items():
             parts.add(name, pa.table({"n": some}), *arrays[name])

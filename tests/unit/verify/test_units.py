@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from migrate.mapping.transformer import ORDINAL
-from migrate.values import Key
-from migrate.verify.units import UNIT_PREFIX, ranks, unit_name, units_of
+from migrate.verify.claims import Claimant, in_claiming_order
+from migrate.verify.units import UNIT_PREFIX, VERSION_PREFIX, UnitSet, unit_name, unit_versions, units_of
 
 
 def rows(*units: tuple[str, int, Any]) -> pa.Table:
@@ -22,13 +22,15 @@ def rows(*units: tuple[str, int, Any]) -> pa.Table:
 
 def in_order(table: pa.Table, version: str | None = None) -> list[str]:
     """The units, first the one that wins; the source's own order is that of the alphabet backwards."""
-
-    def source_order(keys: list[Key]) -> list[Key]:
-        return sorted(keys, reverse=True)
-
-    found = ranks(table, ["no"], version, source_order)
-    names = units_of(table, ["no"])
-    return [names[place] for place in sorted(range(table.num_rows), key=lambda place: found[place])]
+    if version is not None:
+        table = table.append_column(f"{VERSION_PREFIX}t", table[version])
+    units, order = units_of(table, ["no"]), unit_versions(table)
+    claimants = [
+        Claimant("t", str(number).encode(), b"", unit, (False, 0), order[number]) for number, unit in enumerate(units)
+    ]
+    keys = sorted({key for key, _ in units}, reverse=True)
+    found = in_claiming_order([claimants], {key: number for number, key in enumerate(keys)})
+    return [unit_name(*unit) for unit in found]
 
 
 def test_units_are_named_as_the_ledger_names_them() -> None:
@@ -69,6 +71,15 @@ def test_the_greatest_version_comes_first(old: Any, new: Any) -> None:
 
 def test_a_unit_that_left_the_source_comes_last() -> None:
     """A key that the source does not know any more stands behind all that it knows."""
-    table = rows(("a", 0, 1), ("b", 0, 1))
-    found = ranks(table, ["no"], None, lambda keys: [key for key in keys if key != ("a",)])
-    assert found[1] < found[0]
+    claimants = [Claimant("t", key.encode(), b"", ((key,), 0), (False, 0)) for key in ("a", "b")]
+    assert in_claiming_order([claimants], {("b",): 7}) == [(("b",), 0), (("a",), 0)]
+
+
+def test_the_rows_of_some_units_are_told_from_others() -> None:
+    """Each column of a unit alone may be that of others: only a whole key with its ordinal counts."""
+    table = pa.table(
+        {f"{UNIT_PREFIX}a": [1, 1, 2, 2, None], f"{UNIT_PREFIX}b": ["x", "y", "x", "y", "x"], ORDINAL: [0, 0, 0, 1, 0]}
+    )
+    some = UnitSet({((1, "y"), 0), ((2, "x"), 0), ((2, "y"), 0), ((None, "x"), 0)}, ["a", "b"])
+    assert some.owns(table).tolist() == [False, True, True, False, True]
+    assert not UnitSet(set(), ["a", "b"]).owns(table).any()
