@@ -16,7 +16,16 @@ from migrate.report.figures import gap, outcomes, unit_text
 from migrate.report.visible import Piece, Pieces, compared, pieces
 from migrate.report.words import SHARED
 from migrate.units import count_text, duration_text
-from migrate.verify.verdict import KINDS, Cell, Difference, Recorded, TargetResult, TotalDifference, Verification
+from migrate.verify.verdict import (
+    KINDS,
+    Cell,
+    Coverage,
+    Difference,
+    Recorded,
+    TargetResult,
+    TotalDifference,
+    Verification,
+)
 
 LISTED: Final = 10
 """Differences, and groups of totals, that are shown before the rest is left to the report."""
@@ -57,7 +66,8 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
     for heading, content in sections:
         if content:
             parts += [Text(), Text(screen.say(heading), style="bold"), _indented(content)]
-    return Group(*parts, Text(), _indented(_foot(verification)))
+    scans = [_scanned(each, screen) for each in verification.coverage]
+    return Group(*parts, Text(), _indented([*scans, *_foot(verification)]))
 
 
 def _title(verification: Verification, screen: Screen) -> Text:
@@ -82,6 +92,21 @@ def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
     if verification.rejects is None and not verification.of_tables:
         parts.append(Text(screen.say("no_ledger")))
     return parts
+
+
+def _scanned(coverage: Coverage, screen: Screen) -> Text:
+    """How a table was summed up, why, and what the self-test and the database say about it."""
+    parts = [
+        Text.assemble(screen.say(f"side_{coverage.side}"), " ", _data(coverage.table)),
+        Text.assemble(screen.say(f"scan_{coverage.scan}"), ": ", screen.say(f"reason_{coverage.reason}")),
+    ]
+    if coverage.detail is not None:
+        parts.append(_data(coverage.detail))
+    if coverage.tested:
+        parts.append(Text(screen.say("scan_tested", count=count_text(coverage.tested))))
+    line = Text(" · ").join(parts)
+    line.stylize("dim")
+    return line
 
 
 def _foot(verification: Verification) -> list[Text]:

@@ -45,6 +45,12 @@ _OF_TABLES = ("table", "into", "key")
     help="How many differences to list; all are counted (default: 100).",
 )
 @click.option("--allow-empty", is_flag=True, help="Nothing to compare is no reason to doubt.")
+@click.option(
+    "--scan",
+    type=click.Choice(["auto", "stream", "sql"]),
+    default="auto",
+    help="Who sums up the rows of a database: stream reads them all, sql lets it do so, auto (default) takes what is faster there.",
+)
 @click.option("--report", type=FILE, metavar="FILE", help="Write one self-contained HTML page, Chinese and English.")
 @with_screen
 def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked: Any) -> int:
@@ -81,7 +87,12 @@ def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
             f"{' and '.join(given)} belong to two tables without a mapping", next_step="leave out the mapping, or these"
         )
     options = VerifyOptions(
-        asked["source"], asked["target"], asked["ledger_schema"], asked["max_differences"], asked["allow_empty"]
+        asked["source"],
+        asked["target"],
+        asked["ledger_schema"],
+        asked["max_differences"],
+        asked["allow_empty"],
+        asked["scan"],
     )
     return lambda watch: compare(mapping, options, watch)
 
@@ -108,6 +119,7 @@ def _two_tables(asked: dict[str, Any]) -> Compare:
         _key(asked["key"]),
         asked["max_differences"],
         asked["allow_empty"],
+        asked["scan"],
     )
     return lambda watch: verify_tables(tables, watch)
 

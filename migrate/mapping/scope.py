@@ -61,3 +61,14 @@ def scope_sql(text: str, names: dict[str, str]) -> str:
     for column in tree.find_all(exp.Column):
         column.set("this", exp.to_identifier(names[column.name.lower()], quoted=True))
     return tree.sql(dialect=Expressions)
+
+
+def scope_equality(text: str) -> tuple[str, str] | None:
+    """Column and text, where the scope is no more than `column = 'text'`; of what `scope_sql` made, or of a mapping's own."""
+    tree = parse_scope(text)
+    if not isinstance(tree, exp.EQ):
+        return None
+    column, constant = (tree.left, tree.right) if isinstance(tree.left, exp.Column) else (tree.right, tree.left)
+    if not isinstance(column, exp.Column) or not isinstance(constant, exp.Literal) or not constant.is_string:
+        return None
+    return column.name, str(constant.this)

@@ -16,7 +16,7 @@ from migrate.report.markup import NOTHING, Html, both, data, facts, joined, show
 from migrate.report.visible import compared, pieces
 from migrate.report.words import PAGE
 from migrate.units import count_text, duration_text
-from migrate.verify.verdict import KINDS, TargetResult, TotalDifference, Verification
+from migrate.verify.verdict import KINDS, Coverage, TargetResult, TotalDifference, Verification
 
 _SIGNS: Final = {
     "EQUAL": "M6 17l7 7L27 9",
@@ -168,7 +168,21 @@ def _coverage(verification: Verification) -> Html:
                 parts += [tag("p", both(key, count=len(columns))), tag("ul", chips, css=f"chips {key}")]
         parts.append(tag("p", both("contract"), text(" "), tag("code", data(result.contract)), css="quiet small"))
         cards.append(tag("article", *parts, css="card"))
+    if verification.coverage:
+        scans = facts((_scanned(each) for each in verification.coverage), css="reasons")
+        cards.append(tag("article", tag("p", both("scanned")), scans, css="card"))
     return _section("coverage", *cards) if cards else NOTHING
+
+
+def _scanned(coverage: Coverage) -> tuple[Html, Html]:
+    """Which table of which side; how, why, and what the self-test and the database say about it."""
+    place = joined([word("side", coverage.side), text(" · "), data(coverage.table)])
+    parts = [word("scan", coverage.scan), word("reason", coverage.reason)]
+    if coverage.detail is not None:
+        parts.append(data(coverage.detail))
+    if coverage.tested:
+        parts.append(both("scan_tested", count=count_text(coverage.tested)))
+    return place, joined(parts, text(" · "))
 
 
 def _not_verified(verification: Verification) -> Html:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pymysql.constants import FIELD_TYPE, FLAG
 
+from migrate.checksum.sql_column import StoredColumn
 from migrate.errors import InputError
 from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_types import Declared, logical_type
@@ -61,6 +62,14 @@ def quoted(name: str) -> str:
 def quoted_table(name: str) -> str:
     """A table for SQL text, of another database where its name says so."""
     return ".".join(quoted(part) for part in name.split(".", 1))
+
+
+def stored_column(column: MariaColumn, alias: str) -> StoredColumn:
+    """The column for expressions over it."""
+    declared = column.declared
+    filled = " zerofill" if "zerofill" in declared.column_type.lower() else ""
+    source = f"{alias}.{quoted(column.name)}"
+    return StoredColumn(column.name, source, column.column.type, declared.data_type.lower() + filled, declared.charset)
 
 
 def literal(text: str) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from migrate.checksum.sql_form import StoredRelation
 from migrate.errors import DataError, UnknownTable
 from migrate.stores import mariadb_wire as wire
 from migrate.stores.mariadb_connection import connect, driver_connection, reading_engine
 from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_keys import ORDERING, compiled, key_sql
 from migrate.stores.mariadb_select import Readout, converted_values
-from migrate.stores.mariadb_shape import MariaColumn, describe_query, describe_table, quoted
+from migrate.stores.mariadb_shape import MariaColumn, describe_query, describe_table, quoted, stored_column
 from migrate.stores.port import ANOMALY, AbstractSnapshot
 from migrate.stores.predicates import KeyColumn
 from migrate.stores.urls import parse_url, redacted
@@ -79,6 +80,7 @@ class MariaReader:
 
     def __init__(self, source: MariaSource, connection: sa.Connection) -> None:
         self._relation = source.relation
+        self._estimated_rows = source.shape.rows
         self._where = source.where
         self._connection = connection
         self._raw = driver_connection(connection)
@@ -132,6 +134,25 @@ class MariaReader:
         """The whole relation, only `columns` and the anomaly."""
         chosen = self._chosen(columns)
         return pa.Table.from_batches(self._rows(chosen, "", (), _WHOLE), Readout(chosen, _ALIAS).schema)
+
+    def stored(self) -> StoredRelation:
+        """The relation, for the expressions of `beside` and `ask`."""
+        columns = tuple(stored_column(column, _ALIAS) for column in self._relation.columns)
+        return StoredRelation("mariadb", self._relation.sql, _ALIAS, columns, self._estimated_rows)
+
+    def beside(
+        self, expression: str, columns: tuple[str, ...], origin: str, tail: str
+    ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
+        """Rows of `origin` as `read` has them, and beside each the text of `expression` as bytes."""
+        readout = Readout(self._chosen(columns), _ALIAS)
+        sql = f"SELECT {expression}, {readout.select_list} FROM {origin} AS {_ALIAS} {tail}"
+        for encoded, *arrays in self._chunks(sql, _WHOLE):
+            yield encoded, readout.convert(arrays)
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result, in the reader's snapshot."""
+        with mariadb_faults(self._where):
+            return wire.rows_of(self._raw, statement)
 
     def now(self) -> str:
         """The server's clock in UTC."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from migrate.checksum.sql_form import StoredRelation
 from migrate.values import Key, KeyRange, TableShape
 
 ANOMALY = "_anomaly"
@@ -78,6 +79,28 @@ class SourceReader(Protocol):
 
     def close(self) -> None:
         """Free the connection; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class SqlReader(Protocol):
+    """What a reader has besides where its database can encode rows by itself (`migrate.checksum.sql_form`)."""
+
+    def stored(self) -> StoredRelation:
+        """The relation, for the expressions of `beside` and `ask`."""
+        ...
+
+    def beside(
+        self, expression: str, columns: tuple[str, ...], origin: str, tail: str
+    ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
+        """Rows as `read` has them, and beside each the text of `expression` as UTF-8 (binary), in one statement and so of the same row.
+
+        `origin` stands behind FROM, in the place of the relation, under its alias and with its columns; `tail` behind both.
+        """
+        ...
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result, in the snapshot of the reader, which survives a statement that fails."""
         ...
 
 

@@ -7,8 +7,8 @@ Never writes: every transaction is READ ONLY. A table without a key is read by T
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from typing import Final
+from contextlib import closing, contextmanager
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
-from migrate.errors import EnvironmentFault, InputError, UnknownTable
+from migrate.checksum.sql_form import StoredRelation
+from migrate.errors import EnvironmentFault, InputError, MigrateError, UnknownTable
 from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
 from migrate.stores.postgres_constraints import hidden_rows, unique_keys
@@ -31,7 +32,7 @@ from migrate.stores.postgres_describe import (
 from migrate.stores.postgres_errors import connect_faults
 from migrate.stores.postgres_keys import key_literal, parse_key, typed_values
 from migrate.stores.postgres_read import Readout
-from migrate.stores.postgres_types import PostgresColumn, Relation, literal, quote
+from migrate.stores.postgres_types import PostgresColumn, Relation, literal, quote, stored_column
 from migrate.stores.predicates import KeyColumn, Ordering
 from migrate.stores.urls import parse_url, redacted, with_socket_folders
 from migrate.values import Column, Key, KeyRange, LogicalType, SourceSpec, TableShape, UniqueKey
@@ -39,6 +40,8 @@ from migrate.values import Column, Key, KeyRange, LogicalType, SourceSpec, Table
 Positions = npt.NDArray[np.int64]
 
 _ALIAS: Final = "s"
+_ENCODED: Final = "_encoded"
+_SAVEPOINT: Final = "asked"
 _TID_BITS: Final = 16
 _TABLE_CHUNK: Final = 1 << 24
 _TID_DTYPE: Final = np.dtype([("block", ">u4"), ("offset", ">u2")])
@@ -100,7 +103,8 @@ class PostgresSource:
             connection.execute(sa.text("SET default_transaction_read_only = on"))
             number = connection.execute(sa.text("SELECT current_setting('server_version_num')::int")).scalar_one()
             self._version = str(int(number) // 10000)
-            self._raw_text = server_encoding(connection) == "SQL_ASCII"
+            self._encoding = server_encoding(connection)
+            self._raw_text = self._encoding == "SQL_ASCII"
             self.relation, self.shape = _described(connection, spec)
 
     def snapshot(self) -> AbstractSnapshot:
@@ -119,6 +123,13 @@ class PostgresSource:
         """How to select these columns of the relation; a row number among them is left out."""
         wanted = [self.relation.column(name) for name in names if name != ROW_NUMBER]
         return Readout(wanted, _ALIAS, raw_text=self._raw_text)
+
+    def stored(self) -> StoredRelation:
+        """The relation for expressions over it."""
+        columns = tuple(stored_column(column, _ALIAS) for column in self.relation.columns)
+        # Lengths of texts are counted in the encoding of the database.
+        obstacle = None if self._encoding == "UTF8" else f"the database is encoded in {self._encoding}, not in UTF-8"
+        return StoredRelation("postgresql", self.relation.sql, _ALIAS, columns, self.shape.rows, obstacle)
 
     def schema(self, names: Sequence[str]) -> pa.Schema:
         """Arrow schema of these columns, then `ANOMALY`."""
@@ -185,6 +196,38 @@ class PostgresReader:
     def lookup(self, columns: tuple[str, ...]) -> pa.Table:
         """The whole relation, only `columns` and `ANOMALY`."""
         return self._table(columns, "")
+
+    def stored(self) -> StoredRelation:
+        """The relation, for the expressions of `beside` and `ask`."""
+        return self._source.stored()
+
+    def beside(
+        self, expression: str, columns: tuple[str, ...], origin: str, tail: str
+    ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
+        """Rows of `origin` as `read` has them, and beside each the text of `expression` as bytes."""
+        readout = self._source.readout(columns)
+        encoded = f"convert_to({expression}, 'UTF8') AS {quote(_ENCODED)}"
+        statement = f"SELECT {encoded}, {readout.select_list} FROM {origin} AS {_ALIAS} {tail}"
+        with self._undone(), closing(self._connection.stream(statement, _TABLE_CHUNK)) as batches:
+            for batch in batches:
+                converted = readout.convert(batch)
+                yield converted.column(0), converted.select(range(1, converted.num_columns))
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result, in the reader's snapshot, which survives a failure."""
+        with self._undone():
+            return self._connection.rows(statement)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """What fails inside does not end the transaction, and with it the snapshot."""
+        self._connection.run(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            yield
+        except MigrateError:
+            self._connection.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            raise
+        self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
     def now(self) -> str:
         """The server's clock in UTC."""

@@ -9,6 +9,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Final
 
+from migrate.checksum.sql_column import StoredColumn
 from migrate.values import Column, LogicalType
 
 EARLIEST_DATE: Final = "0001-01-01"
@@ -89,6 +90,12 @@ class Relation:
 def quote(name: str) -> str:
     """The identifier, quoted."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def stored_column(column: PostgresColumn, alias: str) -> StoredColumn:
+    """The column for expressions over it."""
+    native = "enum" if column.facts.typtype == "e" else column.facts.name
+    return StoredColumn(column.name, f"{alias}.{quote(column.name)}", column.type, native)
 
 
 def literal(text: str) -> str:

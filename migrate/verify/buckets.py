@@ -5,7 +5,8 @@ It says in which buckets two sides differ, and never which rows: that is for `ro
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,8 @@ from migrate.checksum.set_digest import DIGEST_BYTES
 
 BITS: Final = 12
 BUCKETS: Final = 1 << BITS
-_LOW_30: Final = np.uint64(2**30 - 1)
+_LIMB_BITS: Final = 30
+_LOW_30: Final = np.uint64(2**_LIMB_BITS - 1)
 
 Buckets = npt.NDArray[np.int64]
 
@@ -66,6 +68,25 @@ class BucketSums:
             # The sums of one chunk are below 2**53, so that the doubles of bincount hold them exactly.
             self._limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
 
+    def add_sums(self, sums: Iterable[Sequence[Any]]) -> None:
+        """Count rows that a database has summed up: bucket (None: its rows have no key), rows, sums of both slices, poisoned rows; None is 0."""
+        for bucket, rows, first, second, poison in sums:
+            self.poison += int(poison)
+            if bucket is None or int(rows) == 0:
+                continue
+            at = int(bucket)
+            self.rows[at] += int(rows)
+            limbs = [part for each in (int(first), int(second)) for part in (each >> _LIMB_BITS, each & int(_LOW_30))]
+            self._limbs[:, at] += limbs
+
     def differing(self, other: BucketSums) -> Buckets:
         """The buckets whose rows are not the same on both sides."""
-        return np.flatnonzero((self.rows != other.rows) | (self._limbs != other._limbs).any(axis=0))
+        return np.flatnonzero((self.rows != other.rows) | (self._carried() != other._carried()).any(axis=0))
+
+    def _carried(self) -> Buckets:
+        """The limbs with what is too much for the lower ones in the higher ones: one form of each sum, however it came about."""
+        limbs = self._limbs.copy()
+        for high in (0, 2):
+            limbs[high] += limbs[high + 1] >> _LIMB_BITS
+            limbs[high + 1] &= int(_LOW_30)
+        return limbs

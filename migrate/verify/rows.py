@@ -27,7 +27,6 @@ ROW: Final = "_r"
 PART_ROWS: Final = 100_000
 """Rows of both sides that are compared at a time; one bucket is never cut."""
 
-SideName = Literal["source", "target"]
 Kept = Literal["source", "target", "unread", "unread_source"]
 """What a part holds: the rows of both sides, and those of the target, or of a source table, of which something cannot be read, by their key."""
 

@@ -16,10 +16,12 @@ from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
 from migrate.verify.buckets import BucketSums
 from migrate.verify.replay import Replay
 from migrate.verify.shown import Shown
+from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
 from migrate.verify.unread import UnreadTally
+from migrate.verify.verdict import Coverage
 from migrate.write.target import WriteTarget
 
 Watch: TypeAlias = Callable[[str, int], None]
@@ -81,12 +83,19 @@ class SourceScan:
 
 
 class TargetScan:
-    """What is stored, without the rows. `unread`: what cannot be read of each target."""
+    """What is stored, without the rows. `unread`: what cannot be read of each target; `coverage`: how each was scanned.
 
-    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], keep: Keep = kept_nowhere) -> None:
+    `keep` gets no rows of a target that its database sums up: who wants them asks for `stream`.
+    """
+
+    def __init__(
+        self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], scan: Scan, keep: Keep = kept_nowhere
+    ) -> None:
         self._plan = plan
         self._keep = keep
         self._nonce = nonce
+        self._scan = scan
+        self.coverage: list[Coverage] = []
         self.totals = Totals(totals)
         self.sums = {target.name: BucketSums() for target in plan.targets}
         self.unread = {target.name: UnreadTally(Shown(target.contract, target.key)) for target in plan.targets}
@@ -94,6 +103,8 @@ class TargetScan:
     def walk(self, stored: Mapping[str, Stored], watch: Watch) -> None:
         """Read all targets, one after the other."""
         for target in self._plan.targets:
+            if self._summed(target.name, stored[target.name], watch):
+                continue
             for chunk in stored[target.name].chunks():
                 watch("target", chunk.rows.num_rows)
                 self.unread[target.name].add(chunk.unread)
@@ -107,3 +118,20 @@ class TargetScan:
     def close(self) -> None:
         """Free what it holds."""
         self.totals.close()
+
+    def _summed(self, name: str, stored: Stored, watch: Watch) -> bool:
+        """True if the database has summed up the rows of this target; false if they have to be read."""
+        found = stored.sums(self._nonce, self._scan)
+        self.coverage.append(found.coverage)
+        if found.sums is None:
+            return False
+        self.sums[name] = found.sums
+        expressions = self.totals.expressions(name)
+        if not expressions:
+            watch("target", found.sums.count)
+            return True
+        # Control totals are added up here on both sides, from no more columns than they need.
+        for rows in stored.values(expressions):
+            watch("target", rows.num_rows)
+            self.totals.add(name, rows)
+        return True

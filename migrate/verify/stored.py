@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.mapping.duck import connect, quoted
+from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY
 from migrate.values import SourceSpec
 from migrate.verify.replay import CHUNK_BYTES
+from migrate.verify.sql_scan import Place, Scan, Scanned, scan_by_sql, streamed
 from migrate.verify.unread import is_unreadable
 from migrate.write.target import WriteTarget
 
@@ -31,11 +33,27 @@ class Stored:
     """One reader of one target table; every walk sees the same snapshot. For one thread at a time."""
 
     def __init__(self, target: WriteTarget, url: str) -> None:
+        self._place = Place("target", target.name, _equality(target))
+        self._contract = target.contract
         self._columns = tuple(name for name, _ in target.contract.columns)
         self._scope = target.scope_sql
         self._scoped = [name for name in self._columns if self._scope is not None and name in self._scope]
         self._connection = connect()
         self._reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
+
+    def sums(self, nonce: str, scan: Scan) -> Scanned:
+        """The sums of all that the mapping answers for, if the database can find them."""
+        if self._scope is not None and self._place.equal is None and scan != "stream":
+            return streamed(self._place, "within_scope")
+        return scan_by_sql(self._reader, self._contract, nonce, scan, self._place)
+
+    def values(self, expressions: Iterable[str]) -> Iterator[pa.Table]:
+        """All that the mapping answers for, with the columns that these expressions of DuckDB name; for rows that `sums` found to be readable."""
+        texts = [*expressions, *([self._scope] if self._scope is not None else [])]
+        names = tuple(name for name in self._columns if any(quoted(name) in text for text in texts))
+        for batch in self._reader.scan(names or self._columns[:1], CHUNK_BYTES):
+            rows, _ = split_unreadable(pa.Table.from_batches([batch]))
+            yield self._inside(rows.drop_columns([ANOMALY]))
 
     def chunks(self) -> Iterator[StoredChunk]:
         """All of the table that the mapping answers for."""
@@ -68,6 +86,13 @@ class Stored:
             return inside.to_arrow_table()["i"]
         finally:
             self._connection.unregister(_ROWS)
+
+
+def _equality(target: WriteTarget) -> tuple[str, str] | None:
+    """A scope that every database selects alike: a text column that holds one text."""
+    found = None if target.scope_sql is None else scope_equality(target.scope_sql)
+    known = dict(target.contract.columns)
+    return found if found is not None and found[0] in known and known[found[0]].kind == "text" else None
 
 
 def split_unreadable(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -12,7 +12,6 @@ from typing import Final
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract, encodable
-from migrate.checksum.hashing import decimal_texts
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
@@ -23,20 +22,24 @@ from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
 from migrate.verify.replay import CHUNK_BYTES
-from migrate.verify.rows import Kept, Parts, SideName
+from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
 from migrate.verify.shown import Shown
+from migrate.verify.sql_scan import Place, Scan, scan_by_sql
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
-from migrate.verify.verdict import KINDS, NotVerified, TargetResult, Verdict, Verification, worst
+from migrate.verify.verdict import KINDS, Coverage, NotVerified, SideName, TargetResult, Verdict, Verification, worst
+from migrate.verify.widening import INT64_DIGITS, widened
 
-_INT64_DIGITS: Final = 19
 _WIDE_DIGITS: Final = 38
 
 
 @dataclass(frozen=True, slots=True)
 class TwoTables:
-    """Which tables, and how many differences to list. `key`: columns that name a row; default: the target's primary key, else every row by itself."""
+    """Which tables, and how many differences to list. `key`: columns that name a row; default: the target's primary key, else every row by itself.
+
+    `scan`: who sums the rows up, this process or the databases.
+    """
 
     source: str
     table: str
@@ -45,6 +48,7 @@ class TwoTables:
     key: tuple[str, ...] = ()
     most_differences: int = 100
     allow_empty: bool = False
+    scan: Scan = "auto"
 
 
 def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
@@ -65,7 +69,9 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
             name: open_now.enter_context(closing(_Table(name, spec, subject, nonce))) for name, spec in specs.items()
         }
         began = sides["source"].now()
-        faults = walk_both(lambda: sides["source"].sum_up(watch), lambda: sides["target"].sum_up(watch))
+        faults = walk_both(
+            lambda: sides["source"].sum_up(asked.scan, watch), lambda: sides["target"].sum_up(asked.scan, watch)
+        )
         targets: dict[str, TargetResult] = {}
         if not faults:
             compared, faults = _rows(asked, subject, sides, watch)
@@ -83,6 +89,7 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         not_verified=tuple(not_verified), targets=targets, totals=(), groups=0,
         rejects=None, mapping=f"{asked.table} = {asked.into}", run=None, source=f"{redacted(parse_url(asked.source))} · {asked.table}",
         target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock, of_tables=True,
+        coverage=tuple(each.coverage for each in sides.values() if each.coverage is not None),
     )  # fmt: skip
 
 
@@ -95,7 +102,9 @@ class _Table:
 
     def __init__(self, name: SideName, spec: SourceSpec, subject: Subject, nonce: str) -> None:
         self._name = name
+        self._table = spec.relation
         self.sums = BucketSums()
+        self.coverage: Coverage | None = None
         self._contract = subject.contract
         self._nonce = nonce
         self._reader = open_source(spec).reader()
@@ -105,8 +114,14 @@ class _Table:
         """The database's clock."""
         return self._reader.now()
 
-    def sum_up(self, watch: Watch) -> None:
-        """Add all rows to the sums."""
+    def sum_up(self, scan: Scan, watch: Watch) -> None:
+        """Sum up all rows, by the database or as they are read."""
+        found = scan_by_sql(self._reader, self._contract, self._nonce, scan, Place(self._name, self._table))
+        self.coverage = found.coverage
+        if found.sums is not None:
+            self.sums = found.sums
+            watch(self._name, self.sums.count)
+            return
         for rows, unread in self._chunks(watch):
             self.sums.add(key_digests(rows, self._contract), row_digests(rows, self._contract, self._nonce))
             self.unread.add(unread)
@@ -134,24 +149,7 @@ class _Table:
             rows = pa.Table.from_batches([batch])
             watch(self._name, rows.num_rows)
             whole, odd = split_unreadable(rows)
-            yield self._typed(whole), self._typed(odd).append_column(ANOMALY, odd[ANOMALY])
-
-    def _typed(self, rows: pa.Table) -> pa.Table:
-        columns = self._contract.columns
-        return pa.table(
-            [_widened(rows[name], logical) for name, logical in columns], names=[name for name, _ in columns]
-        )
-
-
-def _widened(values: pa.ChunkedArray, logical: LogicalType) -> pa.ChunkedArray:
-    """A decimal of a smaller scale, an integer beside a decimal, or a narrow integer beside a wide one, in the type of both."""
-    if logical.kind == "decimal" and pa.types.is_string(logical.arrow) and not pa.types.is_string(values.type):
-        exact = values.cast(pa.decimal128(_INT64_DIGITS, 0)) if pa.types.is_int64(values.type) else values
-        texts = (decimal_texts(chunk) for chunk in exact.chunks)
-        return pa.chunked_array(texts, pa.string())
-    if logical.kind == "decimal":
-        return values if values.type == logical.arrow else values.cast(logical.arrow)
-    return values if values.type == logical.arrow or pa.types.is_int64(values.type) else values.cast(logical.arrow)
+            yield widened(whole, self._contract), widened(odd, self._contract).append_column(ANOMALY, odd[ANOMALY])
 
 
 def _as_declared(shape: TableShape) -> TableShape:
@@ -211,7 +209,7 @@ def _as_decimal(logical: LogicalType) -> LogicalType:
     """An integer as the decimal without fraction that holds it; a decimal as it is."""
     if logical.kind == "decimal":
         return logical
-    return LogicalType("decimal", precision=_WIDE_DIGITS if logical.wide else _INT64_DIGITS, scale=0)
+    return LogicalType("decimal", precision=_WIDE_DIGITS if logical.wide else INT64_DIGITS, scale=0)
 
 
 def _common_decimal(first: LogicalType, second: LogicalType) -> LogicalType:

@@ -103,6 +103,11 @@ class Totals:
                     "sum": {name: f"{value:f}" for name, value in zip(total.sums, added, strict=True)},
                 }
 
+    def expressions(self, target: str) -> list[str]:
+        """SQL over the target's columns, quoted, of all that its totals are made of."""
+        chosen = [total for total in self._totals if total.target == target]
+        return [sql for total in chosen for sql in (*(by for _, by in total.by), *map(quoted, total.sums))]
+
     @property
     def groups(self) -> int:
         """How many sums there are, over all totals."""

@@ -21,6 +21,23 @@ Cause = Literal[
 ]
 KINDS: tuple[Kind, ...] = ("missing", "extra", "changed", "multiplicity")
 
+SideName = Literal["source", "target"]
+ScanKind = Literal["stream", "sql"]
+Reason = Literal[
+    "asked",
+    "replayed",
+    "within_scope",
+    "no_sql",
+    "no_form",
+    "small",
+    "differs",
+    "failed",
+    "poison",
+    "slower",
+    "faster",
+]
+"""Why a table was scanned as it was (docs/checksum.md)."""
+
 _WORST_FIRST: tuple[Verdict, ...] = ("DIFFERENT", "NOT_VERIFIED", "EQUAL_WITH_DECLARED_RULES", "EQUAL")
 
 
@@ -165,6 +182,32 @@ class TotalDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How the rows of one table were summed up: read (`stream`) or by the database (`sql`), and why so.
+
+    `detail`: a sentence of figures or of the database. `tested`: rows that SQL and the reference evaluator encoded both.
+    """
+
+    side: SideName
+    table: str
+    scan: ScanKind
+    reason: Reason
+    detail: str | None = None
+    tested: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `coverage`."""
+        return {
+            "side": self.side,
+            "table": self.table,
+            "scan": self.scan,
+            "reason": self.reason,
+            "detail": self.detail,
+            "tested": self.tested,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class NotVerified:
     """Something that could not be compared: what, and why."""
 
@@ -203,6 +246,7 @@ class Verification:
 
     `rules`: sentences about declared rules under which the sides are equal. `groups`: how many groups of control totals were compared.
     `rejects`: None where they were not compared: the target has no ledger of this mapping, or there is none (`of_tables`). `source`, `target`: the databases, without passwords.
+    `coverage`: how each table of each side was scanned.
     """
 
     verdict: Verdict
@@ -219,6 +263,7 @@ class Verification:
     nonce: str
     began: str
     seconds: float
+    coverage: tuple[Coverage, ...] = ()
     of_tables: bool = False
 
     @property
@@ -258,4 +303,5 @@ class Verification:
             "nonce": self.nonce,
             "began": self.began,
             "seconds": round(self.seconds, 3),
+            "coverage": [each.to_json() for each in self.coverage],
         }

@@ -33,10 +33,11 @@ from migrate.verify.ledger import Log, log_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
+from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
-from migrate.verify.verdict import NotVerified, Verification
+from migrate.verify.verdict import Coverage, NotVerified, Verification
 from migrate.write.target import WriteTarget
 
 MOST_DIFFERENCES = 100
@@ -44,13 +45,17 @@ MOST_DIFFERENCES = 100
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same."""
+    """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same.
+
+    `scan`: who sums up the rows of the target, this process or the database.
+    """
 
     source: str | None = None
     target: str | None = None
     ledger_schema: str | None = None
     most_differences: int = MOST_DIFFERENCES
     allow_empty: bool = False
+    scan: Scan = "auto"
 
 
 def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
@@ -101,7 +106,10 @@ class _Verifier:
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
             source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals)))
-            target = open_now.enter_context(closing(TargetScan(self._plan, self._nonce, totals, self._keep)))
+            # Who keeps the rows has to see them.
+            how = self._options.scan if self._keep is kept_nowhere else "stream"
+            scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
+            target = open_now.enter_context(closing(scan))
             if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
                 try:
                     compared = self._rows(replay, stored, source, target)
@@ -109,7 +117,8 @@ class _Verifier:
                     self._findings.not_verified.append(NotVerified("rows that differ", error.message))
                     compared = None
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
-        return self._verification(log, began, time.monotonic() - clock)
+        coverage = (Coverage("source", self._plan.source.relation, "stream", "replayed"), *target.coverage)
+        return self._verification(log, began, time.monotonic() - clock, coverage)
 
     def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
         """Walk both sides; false, with the reason noted, when one of them could not be walked to its end."""
@@ -193,7 +202,7 @@ class _Verifier:
                             row_digests(rows, target.contract, self._nonce),
                         )
 
-    def _verification(self, log: Log, began: str, seconds: float) -> Verification:
+    def _verification(self, log: Log, began: str, seconds: float, coverage: tuple[Coverage, ...]) -> Verification:
         found = self._findings
         return Verification(
             verdict=found.verdict,
@@ -210,6 +219,7 @@ class _Verifier:
             nonce=self._nonce,
             began=began,
             seconds=seconds,
+            coverage=coverage,
         )
 
 

@@ -56,6 +56,16 @@ def test_equal_tables(migrate: Migrate, pair: Path) -> None:
         assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("bill",)]
 
 
+@pytest.mark.parametrize(("scan", "reason"), [("auto", "no_sql"), ("sql", "no_sql"), ("stream", "asked")])
+def test_files_of_sqlite_are_read_whatever_is_asked(migrate: Migrate, pair: Path, scan: str, reason: str) -> None:
+    """`coverage` of the document says for each side how its rows were summed up, and why."""
+    assert pair.is_dir()
+    code, found = verified(migrate, "--scan", scan)
+    assert (code, found["verdict"]) == (0, "EQUAL")
+    entry = {"table": "bill", "scan": "stream", "reason": reason, "detail": None, "tested": 0}
+    assert found["coverage"] == [{"side": side, **entry} for side in ("source", "target")]
+
+
 def test_different_tables(migrate: Migrate, pair: Path) -> None:
     """A changed, a missing and an extra row are named by the target's primary key; exit 1."""
     change(pair, "two.db", "UPDATE bill SET net = '1.50' WHERE no = 1", "UPDATE bill SET no = 9 WHERE no = 3")

@@ -20,7 +20,7 @@ SOURCES = [
 ]
 
 
-FAMILIES = ("level_", "phase_", "verdict_", "means_", "kind_", "cause_", "explained_")
+FAMILIES = ("level_", "phase_", "verdict_", "means_", "kind_", "cause_", "explained_", "side_", "scan_", "reason_")
 """Beginnings of keys whose rest is a value."""
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from migrate.verify.verdict import (
     Cell,
+    Coverage,
     Difference,
     Note,
     NotVerified,
@@ -50,6 +51,11 @@ EQUAL: Final = Verification(
     nonce="9b1de4f07a8c42d39b1de4f07a8c42d3",
     began="2026-11-24T10:47:03+08:00",
     seconds=94.2,
+    coverage=(
+        Coverage("source", "fp_main", "stream", "replayed"),
+        Coverage("target", "invoice", "sql", "faster", "4000 rows: 18.2 ms by SQL, 61.0 ms streamed", 1004),
+        Coverage("target", "invoice_line", "stream", "no_form", "extra: jsonb has no canonical form in PostgreSQL"),
+    ),
 )
 WITH_RULES: Final = replace(
     EQUAL,

@@ -11,9 +11,17 @@ import pytest
 
 import migrate.report
 from migrate.report.words import PAGE, SHARED
-from migrate.verify.verdict import Cause, Kind, Verdict
+from migrate.verify.verdict import Cause, Kind, Reason, ScanKind, SideName, Verdict
 
-FAMILIES = {"verdict": get_args(Verdict), "means": get_args(Verdict), "kind": get_args(Kind), "cause": get_args(Cause)}
+FAMILIES = {
+    "verdict": get_args(Verdict),
+    "means": get_args(Verdict),
+    "kind": get_args(Kind),
+    "cause": get_args(Cause),
+    "side": get_args(SideName),
+    "scan": get_args(ScanKind),
+    "reason": get_args(Reason),
+}
 
 
 @pytest.mark.parametrize("key", sorted(PAGE))
@@ -25,7 +33,7 @@ def test_both_languages_show_the_same_values(key: str) -> None:
 
 
 def test_every_word_of_the_verifier_has_a_text() -> None:
-    """No verdict, kind or cause is shown as a name of the code."""
+    """No verdict, kind, cause or reason is shown as a name of the code."""
     wanted = {f"{family}_{name}" for family, names in FAMILIES.items() for name in names}
     assert wanted - SHARED.keys() == set()
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from migrate.verify import rows as rows_module
 from migrate.verify.buckets import BucketSums
-from migrate.verify.rows import KEY, ROW, Parts, SideName, differing_keys, shares_key
+from migrate.verify.rows import KEY, ROW, Parts, differing_keys, shares_key
+from migrate.verify.verdict import SideName
 
 Side = list[tuple[bytes, bytes]]
 SIDES = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.sampled_from([b"1", b"2", b"3"])), max_size=12)
