@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from migrate.errors import InputError, Interrupted, MigrateError
+from migrate.mapping.checking import check_mapping
 from migrate.mapping.findings import Finding, MappingErrors
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
@@ -19,7 +20,7 @@ def look_at_files(
 ) -> tuple[list[T], list[Finding]]:
     """What `look` makes of each file that has no mistake, and the findings of all files, in the files' order.
 
-    A file with mistakes of its own is given to `look` as far as it can be meant. What `look` could not reach is raised if nothing else
+    A file with mistakes of its own is given to `look` as far as it can be meant; one whose source cannot, is looked at without. What `look` could not reach is raised if nothing else
     is wrong, and a warning among the mistakes otherwise.
     """
     made: list[T] = []
@@ -31,7 +32,9 @@ def look_at_files(
         if mapping is not None:
             found = sorted({*found, *_same_name(mapping, names)})
             try:
-                result, seen = look(mapping)
+                result, seen = (
+                    look(mapping) if mapping.says("source.table") else (None, check_mapping(mapping, None, None))
+                )
             except MappingErrors as error:
                 result, seen = None, list(error.findings)
             except Interrupted:
@@ -58,7 +61,7 @@ def _read(path: Path) -> tuple[Mapping | None, list[Finding]]:
 
 
 def _same_name(mapping: Mapping, names: dict[str, Path]) -> list[Finding]:
-    first = names.setdefault(mapping.name, mapping.path)
+    first = names.setdefault(mapping.name, mapping.path) if mapping.says("mapping") else mapping.path
     if first is mapping.path:
         return []
     message = f"`{mapping.name}` is also the name of {first}, and a name is an identity in the ledger"

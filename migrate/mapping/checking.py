@@ -25,14 +25,14 @@ def check_mapping(
     `target_shapes` has the tables that exist, by name; `lookup_shapes` the lookups that are tables and exist, by lookup name.
     """
     if source_shape is None or target_shapes is None:
-        return sorted(_distinct(check_offline(mapping)))
+        return _of_the_file(mapping, check_offline(mapping))
     return checked_program(mapping, source_shape, target_shapes, lookup_shapes or {})[1]
 
 
 def checked_program(
     mapping: Mapping, source_shape: TableShape, target_shapes: Map[str, TableShape], lookup_shapes: Map[str, TableShape]
 ) -> tuple[Program | None, list[Finding]]:
-    """The compiled program, None with an error among the findings; and all findings, as of `check_mapping`."""
+    """The compiled program, None with an error among the findings or a part left out; and all findings, as of `check_mapping`."""
     with Compilation(mapping, source_shape, target_shapes, lookup_shapes) as compilation:
         program = compilation.program()
         found = check_offline(mapping) + compilation.findings
@@ -44,8 +44,14 @@ def checked_program(
         if shape is not None:
             found += _target(mapping, f"targets[{index}]", target, shape)
     found += _totals(mapping, target_shapes)
-    found = sorted(_distinct(found))
-    return None if any(each.level == "error" for each in found) else program, found
+    found = _of_the_file(mapping, found)
+    sound = not mapping.left_out and not any(each.level == "error" for each in found)
+    return program if sound else None, found
+
+
+def _of_the_file(mapping: Mapping, found: list[Finding]) -> list[Finding]:
+    """Sorted, each mistake once, and none about what only takes the place of something that is wrong itself."""
+    return sorted(each for each in _distinct(found) if mapping.says(each.path))
 
 
 def _distinct(found: list[Finding]) -> list[Finding]:
@@ -63,7 +69,7 @@ def _distinct(found: list[Finding]) -> list[Finding]:
 def _source(mapping: Mapping, shape: TableShape) -> Iterator[Finding]:
     source = mapping.source
     key = tuple(found.name for name in source.key or shape.primary_key if (found := find_column(shape, name)))
-    if not key and not source.key and not shape.positional:
+    if not key and not source.key and not shape.positional and mapping.says("source.key"):
         yield finding(mapping, "source", "the source has no primary key", "name the columns that order it in `key`")
     complete = len(key) == len(source.key or key)
     if (

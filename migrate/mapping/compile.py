@@ -19,7 +19,7 @@ from migrate.mapping.fields import FieldCompiler, FieldError, LookupType
 from migrate.mapping.findings import Finding, MappingErrors, nearest
 from migrate.mapping.groups import constant_troubles, group_sql, row_part_troubles, units_sql
 from migrate.mapping.levels import CheckPlan, TargetPlan, build_level, check_plan, not_true
-from migrate.mapping.model import Lookup, Mapping, Newer, TargetTable
+from migrate.mapping.model import FieldSpec, Lookup, Mapping, Newer, TargetTable
 from migrate.mapping.names import SOURCE_RESERVED, TARGET_RESERVED, Names, unusable
 from migrate.mapping.program import Conflict, Level, LookupKind, Program, ProgramLookup, ProgramTarget
 from migrate.mapping.scope import parse_scope, scope_sql
@@ -28,6 +28,8 @@ from migrate.mapping.typed import Compiler, Oracle
 from migrate.values import TableShape
 
 Shapes = Map[str, TableShape]
+
+_NOTHING = FieldSpec.model_validate({"sql": "null"})
 
 
 def compile_mapping(
@@ -58,7 +60,7 @@ class Compilation:
         self._lookups = {
             name: LookupType(spec, _lookup_columns(mapping, name, spec, lookups))
             for name, spec in mapping.lookups.items()
-        }
+        } | {name: LookupType(None, None) for name in _lookups_left_out(mapping)}
         self._used: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -74,7 +76,7 @@ class Compilation:
     # ------------------------------------------------------------ the program
 
     def program(self) -> Program | None:
-        """The compiled program, or None when there are findings."""
+        """The compiled program, or None when there are findings or a part of the file is left out."""
         mapping = self.mapping
         where_sql = self._where()
         key = self._source_columns("source.key", mapping.source.key or natural_key(self.source))
@@ -87,7 +89,7 @@ class Compilation:
         used = self._used | set(order) | set(unit_columns) | {name for group in group_sets for name in group}
         source_columns = tuple(name for name in self.source.names if name in used)
         self._tell_apart(source_columns)
-        if self.findings:
+        if self.findings or mapping.left_out:
             return None
         program_targets = tuple(self._program_target(target) for target in mapping.targets)
         schema = pa.schema([pa.field(name, self.source.column(name).type.arrow) for name in source_columns])
@@ -258,24 +260,25 @@ class Compilation:
             except FieldError as error:
                 for message, suggestion in error.problems:
                     self.add(f"{path}.{error.part}" if error.part else path, message, suggestion)
-                continue
+                compiled[column.name] = fields.compile(column.name, _NOTHING, column, aggregates=False)
             if aggregation is not None:
                 plan.troubles += row_part_troubles(column.name, aggregation, before)
         plan.fields = [compiled[name] for name in shape.names if name in compiled]
-        if len(compiled) == len(target.fields):
-            # With a field missing, every expression over it would be one more mistake.
-            self._over_fields(index, target, plan)
+        # An expression over a column that is not there would be one more mistake; a field that is wrong is NULL to them.
+        lost = frozenset(name.lower() for name in target.fields if find_column(shape, name) is None)
+        self._over_fields(index, target, plan, lost)
         if aggregation is not None:
             plan.troubles += constant_troubles(aggregation)
         return plan
 
-    def _over_fields(self, index: int, target: TargetTable, plan: TargetPlan) -> None:
-        """Scope and checks: expressions over the target's fields."""
+    def _over_fields(self, index: int, target: TargetTable, plan: TargetPlan, lost: frozenset[str]) -> None:
+        """Scope, totals and checks: expressions over the target's fields, but not over those that are `lost`."""
         fields = {each.name: (each.value.sql, each.value.type) for each in plan.fields}
         oracle = Oracle(self._connection, {unquoted(sql): kind for sql, kind in fields.values()})
         compiler = Compiler(oracle, fields, what="field")
-        if target.scope is not None and self._is_scope(f"targets[{index}].scope", target.scope):
-            scope = self._expression(f"targets[{index}].scope", target.scope, compiler)
+        path = f"targets[{index}].scope"
+        if target.scope is not None and not _mentions(target.scope, lost) and self._is_scope(path, target.scope):
+            scope = self._expression(path, target.scope, compiler)
             if scope is not None:
                 shown = [f"'{name} = ' || coalesce({text_form(*fields[name])}, 'NULL')" for name in scope.columns]
                 plan.checks.append(
@@ -290,9 +293,10 @@ class Compilation:
         for number, total in enumerate(self.mapping.totals):
             if total.target == target.table:
                 for name, text in total.by.items():
-                    self._compiled(f"totals[{number}].by.{name}", text, compiler)
+                    if not _mentions(text, lost):
+                        self._compiled(f"totals[{number}].by.{name}", text, compiler)
         for number, check in enumerate(self.mapping.checks):
-            if check.target == target.table:
+            if check.target == target.table and not _mentions(check.assert_, lost):
                 path = f"checks[{number}].assert"
                 compiled = self._expression(path, check.assert_, compiler)
                 if compiled is not None:
@@ -359,6 +363,20 @@ def _where_is(lookup: Lookup) -> tuple[LookupKind, str]:
     if lookup.source_table is not None:
         return "source_table", lookup.source_table
     return "target_table", lookup.target_table or ""
+
+
+def _mentions(text: str, names: frozenset[str]) -> bool:
+    """Does an expression use one of these columns, given in small letters? False for one that cannot be read, which others report."""
+    try:
+        return any(column.lower() in names for column in parse_expression(text).columns)
+    except ExpressionError:
+        return False
+
+
+def _lookups_left_out(mapping: Mapping) -> set[str]:
+    """Lookups that fields use and that cannot be meant: nothing is known of them."""
+    used = {spec.lookup for target in mapping.targets for spec in target.fields.values() if spec.lookup is not None}
+    return {name for name in used if mapping.lookup_left_out(name)}
 
 
 def _lookup_columns(mapping: Mapping, name: str, spec: Lookup, shapes: Shapes) -> dict[str, str] | None:

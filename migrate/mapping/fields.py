@@ -42,9 +42,9 @@ class FieldError(Exception):
 
 @dataclass(frozen=True)
 class LookupType:
-    """A lookup as far as compiling needs it: its key columns, and the DuckDB type of each column (None: not known yet)."""
+    """A lookup as far as compiling needs it: its key columns, and the DuckDB type of each column; None where not known."""
 
-    spec: LookupSpec
+    spec: LookupSpec | None
     columns: Mapping[str, str] | None
 
 
@@ -261,6 +261,8 @@ class FieldCompiler:
             raise FieldError(
                 "lookup", f"unknown lookup `{name}`", nearest(name, self._lookups) or "define it under `lookups`"
             )
+        if found.spec is None:
+            return self._stages.stage(values[0], "CAST(NULL AS VARCHAR)", "VARCHAR")
         if len(values) != len(found.spec.key):
             raise FieldError(
                 "from",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from migrate.errors import InputError
+from migrate.mapping.remains import is_left_out
 from migrate.units import parse_duration, parse_share
 from migrate.values import SourceSpec
 
@@ -112,7 +113,8 @@ class Source(Strict):
         given = [name for name in ("table", "query", "files") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none of them"
-            raise _wrong("one_source", f"expected exactly one of `table`, `query`, `files`, found {found}")
+            kind = "several_forms" if given else "one_source"
+            raise _wrong(kind, f"expected exactly one of `table`, `query`, `files`, found {found}")
         if self.query is not None and not self.key:
             raise _wrong("query_key", "a `query` needs `key`: the columns that order its rows")
         if self.files is None and (self.format is not None or self.options):
@@ -139,7 +141,8 @@ class Lookup(Strict):
         given = [name for name in ("file", "source_table", "target_table") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none of them"
-            raise _wrong("one_lookup", f"expected exactly one of `file`, `source_table`, `target_table`, found {found}")
+            kind = "several_forms" if given else "one_lookup"
+            raise _wrong(kind, f"expected exactly one of `file`, `source_table`, `target_table`, found {found}")
         return self
 
 
@@ -183,7 +186,8 @@ class FieldSpec(Strict):
         ]
         if len(given) != 1:
             found_text = " and ".join(f"`{name}`" for name in given) or "none of them"
-            raise _wrong("one_form", f"expected exactly one of `from`, `sql`, `value`, found {found_text}")
+            kind = "several_forms" if given else "one_form"
+            raise _wrong(kind, f"expected exactly one of `from`, `sql`, `value`, found {found_text}")
         if self.from_ is None:
             extra = [
                 name
@@ -310,7 +314,7 @@ class Mapping:
     """A mapping file that was read without findings.
 
     `path` is where it was read from and `text` its content; `lines` maps a path such as `targets[0].fields.net` to its line.
-    URLs keep their `${NAME}` unexpanded.
+    URLs keep their `${NAME}` unexpanded. `left_out` are paths that say nothing of the file, in one that had mistakes: see `remains.py`.
     """
 
     name: str
@@ -325,6 +329,7 @@ class Mapping:
     totals: tuple[Total, ...]
     limits: Limits
     lines: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    left_out: frozenset[str] = frozenset()
 
     def source_spec(self, url: str | None = None) -> SourceSpec:
         """Where the source rows are, with `url` in place of the file's."""
@@ -348,6 +353,14 @@ class Mapping:
         while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.lines.get(path, 1)
+
+    def says(self, path: str) -> bool:
+        """False when what stands at `path` only takes the place of something that cannot be meant."""
+        return not is_left_out(path, self.left_out)
+
+    def lookup_left_out(self, name: str) -> bool:
+        """Is there a lookup of this name in the file, as far as one can tell, that cannot be meant?"""
+        return name not in self.lookups and not self.says(f"lookups.{name}")
 
     @property
     def grouped(self) -> bool:

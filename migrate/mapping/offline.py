@@ -39,7 +39,7 @@ def check_offline(mapping: Mapping) -> list[Finding]:
     found += [
         finding(mapping, f"lookups.{name}", "is not used by any field", None, "warning")
         for name in mapping.lookups
-        if name not in used
+        if name not in used and not any(each.startswith("targets") for each in mapping.left_out)
     ]
     return found
 
@@ -173,6 +173,8 @@ def _lookup_use(mapping: Mapping, path: str, spec: FieldSpec, files: dict[str, p
     if spec.lookup is None:
         return
     lookup = mapping.lookups.get(spec.lookup)
+    if lookup is None and mapping.lookup_left_out(spec.lookup):
+        return
     if lookup is None:
         known = nearest(spec.lookup, mapping.lookups) or "define it under `lookups`"
         yield f"{path}.lookup", f"unknown lookup `{spec.lookup}`", known

@@ -33,8 +33,10 @@ from migrate.mapping.model import (
     TargetTable,
     Total,
 )
+from migrate.mapping.remains import CONTRADICTIONS, Loc, leave_out
 
-Loc = tuple[str | int, ...]
+_ATTEMPTS = 5
+"""Leaving a part out can show that what is around it cannot be meant either; as deep as parts stand in each other."""
 
 _MODELS: tuple[tuple[Loc, type[Strict]], ...] = (
     ((), MappingFile),
@@ -76,46 +78,39 @@ def read_mapping(path: str | Path) -> Mapping:
 def parse_mapping(text: str, path: Path) -> Mapping:
     """The mapping that `text` says; `path` is its name in messages and the place that its relative files start from.
 
-    Raises MappingErrors with every mistake of the text, and with the mapping that is left without the keys that cannot be meant.
+    Raises MappingErrors with every mistake of the text, and with the mapping that is left without the parts that cannot be meant.
     """
     document = _Document(path)
     content = document.load(text)
     if content is None:
         raise MappingErrors(sorted(document.findings))
-    model, mistakes = _validated(content, document)
+    model, mistakes, left_out = _validated(content, document)
     if model is None:
         raise MappingErrors(sorted({*document.findings, *mistakes}))
-    mapping = _mapping(model, text, document)
+    mapping = _mapping(model, text, document, left_out)
     findings = sorted({*document.findings, *mistakes, *_duplicates(model, document)})
     if findings:
         raise MappingErrors(findings, mapping)
     return mapping
 
 
-def _validated(content: Any, document: _Document) -> tuple[MappingFile | None, set[Finding]]:
-    """The model of `content` and its mistakes; with nothing but unknown keys wrong, the model without them."""
-    try:
-        return MappingFile.model_validate(content), set()
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-    findings = _findings(details, document)
-    for detail in details:
-        if detail["type"] == "extra_forbidden":
-            _drop(content, _real_loc(detail["loc"]))
-    try:
-        return MappingFile.model_validate(content), findings
-    except ValidationError:
-        return None, findings
+def _validated(content: Any, document: _Document) -> tuple[MappingFile | None, set[Finding], frozenset[str]]:
+    """The model of `content`, its mistakes, and the paths that had to be left out for there to be a model; None without any."""
+    findings: set[Finding] = set()
+    left_out: set[str] = set()
+    for attempt in range(_ATTEMPTS):
+        try:
+            return MappingFile.model_validate(content), findings, frozenset(left_out)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        findings |= _findings([each for each in details if not attempt or each["type"] in CONTRADICTIONS], document)
+        if not isinstance(content, dict):
+            break
+        left_out |= leave_out(content, [(_real_loc(each["loc"]), each["type"]) for each in details])
+    return None, findings, frozenset()
 
 
-def _drop(content: Any, loc: Loc) -> None:
-    """Take the key at `loc` out of the dicts and lists of `content`."""
-    for part in loc[:-1]:
-        content = content[part]
-    content.pop(loc[-1], None)
-
-
-def _mapping(model: MappingFile, text: str, document: _Document) -> Mapping:
+def _mapping(model: MappingFile, text: str, document: _Document, left_out: frozenset[str]) -> Mapping:
     return Mapping(
         name=model.mapping,
         version=model.version,
@@ -129,6 +124,7 @@ def _mapping(model: MappingFile, text: str, document: _Document) -> Mapping:
         totals=model.totals,
         limits=model.limits,
         lines={render_path(loc): line for loc, line in document.lines.items()},
+        left_out=left_out,
     )
 
 

@@ -94,7 +94,8 @@ def test_one_name_in_two_files_is_a_mistake(migrate: Migrate, project: Path) -> 
 
 def test_findings_are_json(migrate: Migrate, project: Path) -> None:
     """With `--json` the findings are one document with file, line, path, message and suggestion."""
-    (project / "bad.yaml").write_text(MAPPING.replace("table: bill", "tabel: bill"), encoding="utf-8")
+    wrong = MAPPING.replace("bills", "bad").replace("table: bill", "tabel: bill")
+    (project / "bad.yaml").write_text(wrong, encoding="utf-8")
     done = migrate("check", "bad.yaml", "mapping.yaml", "--json")
     document = json.loads(done.out)
     assert (done.code, document["mappings"]) == (2, ["bills"])

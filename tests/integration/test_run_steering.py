@@ -133,6 +133,23 @@ def test_a_limit_pauses_in_the_last_phase_too(small: Scenario) -> None:
     assert_sound(scenario, complete=False)
 
 
+def test_a_pause_from_outside_stops_the_last_phase_too(small: Scenario) -> None:
+    """The transaction in hand is finished, no other is begun; after `resume` the run ends as an undisturbed one."""
+    scenario, expected = small, undisturbed(small)
+    [path] = scenario.mappings
+    with started(Job(scenario, workers=1, strikes=(Strike("begin", "before", 1, "hold", "settle"),))) as running:
+        running.until_held()
+        pause(path, "年底关账", _options(scenario))
+        running.let_go()
+        paused = running.ending()
+    assert (paused.code, "年底关账" in paused.error) == (5, True), paused
+    assert min(_batches(scenario)) == -1
+    resume(path, _options(scenario))
+    assert finished(Job(scenario)).code == 0
+    assert outcome(scenario) == expected
+    assert_sound(scenario)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_lets_the_batch_in_hand_finish(scenario: Scenario, number: signal.Signals) -> None:
     """One SIGINT or SIGTERM: the batch in hand is committed, the process exits 130, and the same command goes on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +108,18 @@ def test_tampering_is_found(sealed: Sealed, statement: str, finding: str) -> Non
     """Each change of what was sealed, and each removal but that of the newest seals, is a finding that says what."""
     sealed.database.run(statement)
     assert any(finding in each.what for each in sealed.verdict().findings)
+
+
+def test_a_forged_seal_does_not_fit_the_next(sealed: Sealed) -> None:
+    """Who writes a seal anew, with a hash that fits its content, is found by the seal after it, which hashed the old one."""
+    (seal_two,) = sealed.database.rows("SELECT previous, seal_no, run, entries FROM migrate_seal WHERE seal_no = 2")
+    parts = [seal_two["previous"], 2, seal_two["run"], "[]"]
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    forged = hashlib.sha256(text.encode()).hexdigest()
+    sealed.database.run(f"UPDATE migrate_seal SET entries = '[]', hash = '{forged}' WHERE seal_no = 2")
+    assert [(each.seal_no, each.what) for each in sealed.verdict().findings] == [
+        (3, "does not continue the seal before it")
+    ]
 
 
 @pytest.mark.parametrize("change", ["undo = 'no JSON'", "digests = '{}'", 'targets = \'{"dst": {"more": 1}}\''])
