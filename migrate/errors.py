@@ -7,7 +7,8 @@
     │   ├── TransientFault            the same transaction may succeed when tried again
     │   └── ConnectionLost            as before, on a new connection
     ├── StateError           exit 4   refused: decide first (other holder, fingerprint, changed rows)
-    │   └── Fenced                    this process lost the run to a newer epoch
+    │   ├── Fenced                    this process lost the run to a newer epoch
+    │   └── RowsChanged               rows are not as the run left them, and are not taken back
     ├── Paused               exit 5   stopped by a limit or an operator
     ├── DataError            exit 1   look at these rows
     │   ├── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
@@ -21,6 +22,7 @@ Drivers' own errors are turned into these in one place per store, with the cause
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 ViolationKind = Literal["unique", "foreign_key", "check", "not_null", "value"]
@@ -92,6 +94,20 @@ class StateError(MigrateError):
 
 class Fenced(StateError):
     """Another process took the run over; this one may not write any more."""
+
+
+class RowsChanged(StateError):
+    """Rows that somebody changed since the run wrote them, or that cannot go for another reason; `rows` names each, and why."""
+
+    def __init__(
+        self, message: str, rows: Sequence[Mapping[str, Any]], *, where: str | None = None, next_step: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, next_step=next_step)
+        self.rows = tuple(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """As of every error, with the rows."""
+        return {**super().to_json(), "rows": list(self.rows)}
 
 
 class Paused(MigrateError):

@@ -22,6 +22,7 @@ from migrate.cli.ledger import ledger
 from migrate.cli.options import Group, Session, first_screen
 from migrate.cli.plan import plan
 from migrate.cli.rejects import rejects
+from migrate.cli.rollback import rollback
 from migrate.cli.run import run
 from migrate.cli.schema import schema
 from migrate.cli.status import status
@@ -47,6 +48,7 @@ for _command in (
     throttle,
     rejects,
     verify,
+    rollback,
     certificate,
     schema,
     ledger,

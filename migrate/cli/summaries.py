@@ -88,7 +88,7 @@ def _state(run: RunSummary, screen: Screen) -> Text:
 
 
 def _bar(run: RunSummary) -> RenderableType | None:
-    if run.state == "complete" or not run.rows_expected or run.counts.read > run.rows_expected:
+    if run.state in {"complete", "rolled_back"} or not run.rows_expected or run.counts.read > run.rows_expected:
         return None
     line = Table.grid(padding=(0, 2, 0, 0))
     share = run.counts.read / run.rows_expected

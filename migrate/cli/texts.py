@@ -74,6 +74,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "phase_replay": ("reading rejected units again", "重放拒收数据"),
     "phase_settle": ("settling pending units", "处理待定数据"),
     "phase_finish": ("finishing", "收尾"),
+    "phase_rollback": ("taking back", "回退"),
     "held_by": ("held by {holder}", "执行者 {holder}"),
     "throttled": ("throttled to {rate} rows/s", "限速 {rate} 行/秒"),
     "no_runs": ("no runs yet", "尚无迁移任务"),
@@ -181,6 +182,22 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "table": ("table", "表"),
     "proof_holds": ("the proof holds: {table} has this row", "证明有效：{table} 中有此行"),
     "log_extends": ("the log begins with the {seals} seals of the checkpoint", "台账开头与检查点的 {seals} 个封存一致"),
+    # rollback
+    "took_back": ("taken back: {batches} batches, {rows} source rows", "已回退：{batches} 个批次，源数据 {rows} 行"),
+    "take_back": (
+        "take back run {run} of {mapping}: {batches} batches, {rows} source rows, in {targets}?",
+        "确认回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}？",
+    ),
+    "would_take_back": (
+        "would take back run {run} of {mapping}: {batches} batches, {rows} source rows, in {targets}",
+        "将回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}",
+    ),
+    "nothing_in_the_way": ("nothing stands in the way", "没有阻碍"),
+    "in_the_way": ("rows that are not as the run left them: {count}", "写入后又被改动的行：{count}"),
+    "row": ("row", "行"),
+    "reason": ("reason", "原因"),
+    "before_run": ("before the run", "任务之前"),
+    "there_now": ("there now", "当前内容"),
     "doctor_fine": ("everything looks well", "一切正常"),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from migrate.ledger.counts import Counts
 
-Phase = Literal["batches", "replay", "settle", "finish"]
+Phase = Literal["batches", "replay", "settle", "finish", "rollback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase of the run begins: `batches`, or `replay` of rejected units; `settle` (pending units); `finish`."""
+    """A phase of the run begins: `batches`, or `replay` of rejected units; `settle` (pending units); `finish`; `rollback` of batches."""
 
     mapping: str
     phase: Phase
@@ -65,7 +65,7 @@ class PhaseStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run stopped in `state` (complete, paused, interrupted, failed); `reason` says why unless complete."""
+    """The run stopped in `state` (complete, paused, interrupted, failed, rolled_back); `reason` says why unless complete or rolled back."""
 
     mapping: str
     run: str

@@ -51,7 +51,7 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
     holding = read_lease(ledger, plan.name)
     existing = _to_resume(ledger, plan, holding)
     run_id = existing.run if existing is not None else new_run_id(now_ms(ledger))
-    lease = _take_lease(ledger, plan, run_id, holding, listen)
+    lease = take_lease(ledger, plan.name, run_id, holding, listen)
     ledger = HeldLedger(ledger, lease)
     run = read_run(ledger, run_id)
     if run is None:
@@ -69,19 +69,23 @@ def take_up(ledger: Ledger, plan: Plan, run: Run, holding: Holding | None, liste
 
     Raises StateError when another process holds it, or has taken it since.
     """
-    lease = _take_lease(ledger, plan, run.run, holding, listen)
+    lease = take_lease(ledger, plan.name, run.run, holding, listen)
     _resume(HeldLedger(ledger, lease), plan, run, lease)
     return lease
 
 
-def _take_lease(ledger: Ledger, plan: Plan, run_id: str, before: Holding | None, listen: Listener) -> Lease:
-    lease = acquire(ledger, plan.name, run_id, before)
+def take_lease(ledger: Ledger, mapping: str, run_id: str, before: Holding | None, listen: Listener) -> Lease:
+    """Take the lease of a mapping for a run, and put a takeover on record; `before` is the lease from before the run was read.
+
+    Raises StateError when another process holds it, or has taken it since.
+    """
+    lease = acquire(ledger, mapping, run_id, before)
     if before is not None and before.holder is not None:
         detail = {"from": str(before.holder), "epoch": lease.epoch}
         held = HeldLedger(ledger, lease)
         seal(held, before.run)
-        add_event(held, plan.name, run_id, "takeover", detail)
-        listen(Notice(plan.name, "warning", f"took over the run from {before.holder}, which is gone"))
+        add_event(held, mapping, run_id, "takeover", detail)
+        listen(Notice(mapping, "warning", f"took over the run from {before.holder}, which is gone"))
     return lease
 
 

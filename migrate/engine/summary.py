@@ -21,7 +21,7 @@ from migrate.ledger.runs import (
     total,
 )
 
-_BEGINNINGS = frozenset({"begin", "resume"})
+_BEGINNINGS = frozenset({"begin", "resume", "rollback"})
 _BY_OPERATORS = frozenset({"pause", "resume-allowed", "throttle"})
 
 

@@ -24,6 +24,9 @@ class TargetCounts:
     def __add__(self, other: TargetCounts) -> TargetCounts:
         return TargetCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
+    def __neg__(self) -> TargetCounts:
+        return TargetCounts(*(-getattr(self, f.name) for f in fields(self)))
+
     def to_json(self, *, grouped: bool) -> dict[str, int]:
         """The INTERFACE form: `groups` only for a grouped target."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -55,6 +58,17 @@ class Counts:
             self.pending + other.pending,
             self.warnings + other.warnings,
             {name: self.targets.get(name, nothing) + other.targets.get(name, nothing) for name in names},
+        )
+
+    def __neg__(self) -> Counts:
+        return Counts(
+            -self.read,
+            -self.mapped,
+            -self.filtered,
+            -self.rejected,
+            -self.pending,
+            -self.warnings,
+            {name: -counts for name, counts in self.targets.items()},
         )
 
     @property

@@ -63,6 +63,15 @@ def set_pause(ledger: Ledger, lease: Lease, reason: str) -> None:
         connection.execute(sa.update(table).where(unpaused).values(pause_reason=reason, paused_ms=ledger.clock))
 
 
+def lift_pause(ledger: Ledger, mapping: str) -> None:
+    """Forget a pause with the run that it was meant for, which is rolled back: it must not stop the next one."""
+    table = ledger.tables.lease
+    with ledger.writing() as connection:
+        connection.execute(
+            sa.update(table).where(table.c.mapping == mapping).values(pause_reason=sa.null(), paused_ms=sa.null())
+        )
+
+
 def _open_run(ledger: Ledger, mapping: str) -> Run:
     run = current_run(ledger, mapping)
     if run is None:

@@ -18,6 +18,9 @@ WINDOW_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 2.0
 """A rate of less than this time is not yet worth showing."""
 
+_STEADY: Final = {"batches", "rollback"}
+"""Phases that go on at one rate to a known end."""
+
 
 @dataclass
 class Progress:
@@ -72,14 +75,14 @@ class Progress:
     def seconds_left(self, now: float) -> float | None:
         """Time to the end at the present rate, or None when nobody knows: no total, past the estimate, standing still."""
         rate = self.rate(now)
-        if not rate or self.expected is None or self.counts.read >= self.expected or self.phase != "batches":
+        if not rate or self.expected is None or self.counts.read >= self.expected or self.phase not in _STEADY:
             return None
         return (self.expected - self.counts.read) / rate
 
     @property
     def share(self) -> float | None:
         """Done share of the expected rows, 0 to 1; None without an estimate, or past it while still running."""
-        if self.state == "complete":
+        if self.state in {"complete", "rolled_back"}:
             return 1.0
         if not self.expected or self.counts.read > self.expected:
             return None

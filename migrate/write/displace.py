@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import row_digests
-from migrate.errors import ConstraintViolation
 from migrate.ledger.counts import Counts, TargetCounts
 from migrate.stores.port import ORDINAL, TargetSession
 from migrate.values import Key
 from migrate.write.claims import Claim, Claims, Unit
+from migrate.write.restore import Step, put_back, writable
 from migrate.write.rows import UNIT
 from migrate.write.target import WriteTarget
 from migrate.write.undo import Op, UndoChunk, encode_undo
@@ -151,43 +151,20 @@ class Displacer:
         result.counts = result.counts + Counts(targets={target.name: _backwards_counts(target, claims)})
 
     def _restore(self, target: WriteTarget, claims: list[Claim]) -> None:
-        """Delete what was inserted, and put back what was updated: all at once, or where a database looks at each row by itself, one by one.
-
-        A row goes before the one that it points at, or whose unique value it has. Which that is, the database knows best: what it refuses is
-        tried again after the others.
-        """
-        steps = [claim for claim in claims if claim.op in {Op.INSERT, Op.UPDATE}]
-        violation = self._undone(target, steps)
-        if violation is None:
-            return
-        moved = True
-        while steps and moved:
-            outcomes = [(step, self._undone(target, [step])) for step in steps]
-            refused = [(step, why) for step, why in outcomes if why is not None]
-            moved = len(refused) < len(steps)
-            steps = [step for step, _ in refused]
-            violation = refused[0][1] if refused else violation
-        if steps:
-            raise NotDisplaceable(f"a row of {target.name} cannot be taken back: {violation.message}") from violation
-
-    def _undone(self, target: WriteTarget, claims: list[Claim]) -> ConstraintViolation | None:
-        """None when the rows of these claims are as they were before; else why the database refused, with nothing changed."""
+        """Delete what was inserted, and put back what was updated."""
         inserted = [claim.target_key for claim in claims if claim.op is Op.INSERT]
         images = [claim.before for claim in claims if claim.op is Op.UPDATE and claim.before is not None]
-        self._session.savepoint("restore")
-        try:
-            if inserted:
-                self._session.delete(target.shape, target.key, target.key_table(inserted))
-            if images:
-                writable = [column for column in target.shape.columns if column.default_kind != "generated"]
-                table = pa.table(
-                    {c.name: pa.array([image[c.name] for image in images], c.type.arrow) for c in writable}
-                )
-                self._session.update(target.shape, target.key, table)
-        except ConstraintViolation as violation:
-            self._session.rollback_to("restore")
-            return violation
-        return None
+        columns = [target.shape.column(name) for name in writable(target.shape)]
+        rows = pa.table({c.name: pa.array([image[c.name] for image in images], c.type.arrow) for c in columns})
+        stuck = put_back(
+            self._session,
+            [
+                Step("delete", target.shape, target.key, target.key_table(inserted)),
+                Step("update", target.shape, target.key, rows),
+            ],
+        )
+        if stuck is not None:
+            raise NotDisplaceable(f"a row of {target.name} cannot be taken back: {stuck.why.message}") from stuck.why
 
     def _records(self, target: WriteTarget, claims: list[Claim], stored: pa.Table) -> list[UndoChunk]:
         row_of = {at: row for row, at in enumerate(stored[ORDINAL].to_pylist())}

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,7 +34,7 @@ _PRELOADED = ["migrate.engine.run", "migrate.engine.steer", "pymysql", "psycopg"
 
 @dataclass(frozen=True)
 class Job:
-    """One invocation of `run`.
+    """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first.
 
     `lock_wait`: seconds until a lock wait fails; `short_idle`: see `shorten_idle_transactions`; `file_bytes`: the size at which files
     cannot grow any more.
@@ -46,6 +47,7 @@ class Job:
     lock_wait: float | None = None
     short_idle: bool = False
     file_bytes: int | None = None
+    back: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
     from migrate.engine.run import run
     from migrate.engine.stop import StopToken
     from migrate.errors import MigrateError
+    from migrate.rollback.rollback import rollback
 
     events: list[str] = []
 
@@ -187,7 +190,14 @@ def _outcome(job: Job, watch: Any) -> Ending:
     runs: tuple[dict[str, Any], ...] = ()
     try:
         with stop_on_signals(stop):
-            found = beside(lambda: run(scenario.mappings, options, stop=stop, listen=listen))
+            if job.back:
+                backwards = reversed(scenario.mappings)
+                found = [
+                    beside(partial(rollback, path, options, "refuse", stop=stop, listen=listen)).summary
+                    for path in backwards
+                ]
+            else:
+                found = beside(lambda: run(scenario.mappings, options, stop=stop, listen=listen))
         runs = tuple(each.to_json() for each in found)
     except MigrateError as refused:
         code, error = refused.exit_code, f"{type(refused).__name__}: {refused}"

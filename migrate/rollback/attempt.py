@@ -1,0 +1,122 @@
+"""Hold a run for the length of one attempt to roll it back: lease kept alive, one connection, the reason of its end recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from migrate.engine.drive import record_tables
+from migrate.engine.events import Listener, Notice, RunEnded, RunStarted
+from migrate.engine.heartbeat import Heartbeat
+from migrate.engine.retries import Retries
+from migrate.engine.stop import StopToken
+from migrate.errors import ConnectionLost, Fenced, MigrateError, StateError, TransientFault
+from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
+from migrate.ledger.lease import HeldLedger, Lease, register_worker, release
+from migrate.ledger.log import add_event, seal
+from migrate.ledger.runs import Pass, Run, set_state
+from migrate.stores.port import TargetSession
+from migrate.write.transaction import BatchId, BatchTransaction
+
+T = TypeVar("T")
+
+
+class Attempt:
+    """One attempt at rolling one run back: what it has in hand. The caller took the lease."""
+
+    def __init__(
+        self, ledger: HeldLedger, run: Run, lease: Lease, current: Pass, stop: StopToken, listen: Listener
+    ) -> None:
+        self.ledger: Ledger = ledger
+        self.run = run
+        self.lease = lease
+        self.pass_no = current.number
+        self.stop = stop
+        self.listen = listen
+        self.done = Counts()
+        self.batches = 0
+        self.heartbeat = Heartbeat(Ledger(ledger.store, ledger.tables.metadata.schema), lease)
+        self._tables = record_tables(ledger)
+        self._session: TargetSession | None = None
+        self._connections = 0
+
+    @property
+    def session(self) -> TargetSession:
+        """The connection to the target, opened and registered when first needed."""
+        if self._session is None:
+            session = self.ledger.store.session()
+            try:
+                register_worker(self.ledger, self.lease, f"rollback.{self._connections}", session.backend())
+            except BaseException:
+                session.close()
+                raise
+            self._connections += 1
+            self._session = session
+        return self._session
+
+    def transaction(self, batch: BatchId) -> BatchTransaction:
+        """A batch transaction through the connection, not begun."""
+        return BatchTransaction(self.ledger, self.session, self.lease, batch, self._tables)
+
+    def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
+        """What a step returns, and at which attempt; faults that may pass are got over."""
+        return Retries(self.run.mapping, self.stop, self.listen).persist(step, what, self._after_fault)
+
+    def close(self) -> None:
+        """Free the connection."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+    def _after_fault(self, fault: TransientFault) -> None:
+        if isinstance(fault, ConnectionLost):
+            self.close()
+
+
+@contextmanager
+def attempting(attempt: Attempt, rows: int, *, resumed: bool) -> Iterator[None]:
+    """Keep the lease while the block runs; then record why it stopped, give the lease back, and say so, whatever happened.
+
+    `rows`: source rows of the batches that are to go back. A rollback that stopped leaves the run rolling back: only `rollback` goes on;
+    one that was refused before it took anything back leaves the run as it was.
+    """
+    run, began = attempt.run, time.monotonic()
+    attempt.listen(RunStarted(run.mapping, run.run, resumed, rows, Counts()))
+    reason: str | None = "interrupted"
+    fenced = refused = False
+    try:
+        attempt.heartbeat.start()
+        yield
+        reason = None
+    except Fenced:
+        reason, fenced = "another process took over", True
+        raise
+    except MigrateError as stopped:
+        reason, refused = stopped.message, isinstance(stopped, StateError)
+        raise
+    finally:
+        attempt.heartbeat.stop()
+        attempt.close()
+        if not fenced:
+            _sign_off(attempt, reason, refused=refused)
+        ended = "rolled_back" if reason is None else "fenced" if fenced else "rolling_back"
+        attempt.listen(RunEnded(run.mapping, run.run, ended, attempt.done, time.monotonic() - began, reason))
+
+
+def _sign_off(attempt: Attempt, reason: str | None, *, refused: bool) -> None:
+    """Leave word in the ledger; where it cannot be reached, the expiring lease says enough."""
+    run = attempt.run
+    try:
+        if reason is not None:
+            add_event(attempt.ledger, run.mapping, run.run, "rollback-stopped", {"reason": reason})
+            seal(attempt.ledger, run.run)
+            if refused and not attempt.batches and run.state != "rolling_back":
+                set_state(attempt.ledger, run.run, run.state, run.reason)
+            else:
+                set_state(attempt.ledger, run.run, "rolling_back", reason)
+        release(attempt.ledger, attempt.lease)
+    except MigrateError as fault:
+        attempt.listen(Notice(run.mapping, "warning", f"could not record that the rollback stopped: {fault.message}"))

@@ -1,0 +1,137 @@
+"""`migrate rollback` as its user sees it: whole outputs and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Migrate, steady
+
+STOOD = """\
+bills  rolled back  RUN
+  read       0
+  mapped     0
+  rejected   0
+
+  target  written
+  paid          0
+
+  2 of 2 batches · N s · N rows/s
+
+taken back: 1 batches, 6 source rows
+"""
+
+
+def test_a_run_is_rolled_back_and_begins_afresh(migrate: Migrate, project: Path) -> None:
+    """Rolled back, said so, empty; `status` agrees; again is harmless; `run` begins a new run that verifies as before."""
+    assert migrate("run", "mapping.yaml").code == 0
+    done = migrate("rollback", "mapping.yaml", "--yes")
+    assert (done.code, steady(done.out)) == (0, STOOD)
+    assert "phase rollback" in done.err
+    assert stored(project) == []
+    assert migrate("status", "mapping.yaml").out.startswith("bills  rolled back  ")
+    again = migrate("rollback", "mapping.yaml", "--yes")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "taken back: 0 batches, 0 source rows")
+    assert migrate("run", "mapping.yaml").code == 0
+    assert len(stored(project)) == 3
+    assert len(json.loads(migrate("status", "--target", "sqlite:///new.db", "--json").out)["runs"]) == 2
+
+
+def test_nobody_at_the_terminal_is_a_usage_error(migrate: Migrate, project: Path) -> None:
+    """Without --yes and without a terminal nothing happens, with exit 2."""
+    migrate("run", "mapping.yaml")
+    asked = migrate("rollback", "mapping.yaml")
+    assert (asked.code, asked.out) == (2, "")
+    assert "give --yes" in asked.err
+    assert len(stored(project)) == 3
+
+
+def test_a_dry_run_says_what_would_go_back_and_what_is_in_the_way(migrate: Migrate, project: Path) -> None:
+    """Exit 0 with nothing in the way, else the rows and exit 4; with `--changed skip` exit 0; the file is the same, byte for byte."""
+    migrate("run", "mapping.yaml")
+    free = migrate("rollback", "mapping.yaml", "--dry-run")
+    assert (free.code, free.err) == (0, "")
+    assert (
+        steady(free.out)
+        == "would take back run RUN of bills: 1 batches, 6 source rows, in paid\nnothing stands in the way\n"
+    )
+    change(project)
+    before = (project / "new.db").read_bytes()
+    held = migrate("rollback", "mapping.yaml", "--dry-run")
+    assert held.code == 4
+    assert steady(held.out) == (
+        "would take back run RUN of bills: 1 batches, 6 source rows, in paid\n"
+        "rows that are not as the run left them: 1\n"
+        "\n"
+        "target  row          reason         before the run  there now\n"
+        'paid    [["i","2"]]  changed since  NULL            no 2  payer mine  amount 99999999999999.99\n'
+    )
+    assert migrate("rollback", "mapping.yaml", "--dry-run", "--changed", "skip").code == 0
+    document = json.loads(migrate("rollback", "mapping.yaml", "--dry-run", "--json").out)
+    [row] = document["in_the_way"]
+    assert (row["target"], row["key"], row["found"]["payer"]) == ("paid", '[["i","2"]]', "mine")
+    assert (project / "new.db").read_bytes() == before
+
+
+def test_a_changed_row_is_refused_or_left(migrate: Migrate, project: Path) -> None:
+    """Refused: exit 4, the row is named, nothing is touched and the run stands as before. Left: exit 0, it is reported, the rest is gone."""
+    migrate("run", "mapping.yaml")
+    change(project)
+    before = stored(project)
+    refused = migrate("rollback", "mapping.yaml", "--yes", "--json")
+    assert (refused.code, stored(project)) == (4, before)
+    assert [row["key"] for row in json.loads(refused.out)["error"]["rows"]] == ['[["i","2"]]']
+    assert 'paid [["i","2"]]: changed since' in refused.err
+    assert migrate("status", "mapping.yaml").out.startswith("bills  complete  ")
+    left = migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip", "--json")
+    assert left.code == 0
+    document = json.loads(left.out)
+    assert (document["state"], document["rollback"]["batches"]) == ("rolled_back", 1)
+    assert [row["found"]["payer"] for row in document["rollback"]["staying"]] == ["mine"]
+    assert stored(project) == [(2, "mine")]
+
+
+@pytest.mark.parametrize("command", [["run"], ["rejects", "replay"]])
+def test_only_rollback_goes_on_with_a_run_that_is_rolling_back(
+    migrate: Migrate, project: Path, command: list[str]
+) -> None:
+    """What else takes the lease is refused with exit 4."""
+    migrate("run", "mapping.yaml", "--batch-rows", "2")
+    change(project)
+    assert migrate("rollback", "mapping.yaml", "--yes").code == 4
+    assert migrate("status", "mapping.yaml").out.startswith("bills  rolling back  ")
+    assert migrate(*command, "mapping.yaml").code == 4
+    assert migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip").code == 0
+    assert migrate(*command, "mapping.yaml").code == (0 if command == ["run"] else 4)
+
+
+def test_it_speaks_chinese(migrate: Migrate, project: Path) -> None:
+    """The report in the other language."""
+    assert project.exists()
+    migrate("run", "mapping.yaml")
+    assert migrate("rollback", "mapping.yaml", "--yes", "--lang", "zh").out.endswith("已回退：1 个批次，源数据 6 行\n")
+
+
+def test_a_mapping_that_never_ran_has_nothing_to_take_back(migrate: Migrate, project: Path) -> None:
+    """Exit 4, as without a ledger."""
+    assert project.exists()
+    done = migrate("rollback", "mapping.yaml", "--yes")
+    assert done.code == 4
+    assert "no ledger" in done.err
+
+
+def change(project: Path) -> None:
+    """Somebody changes a row that the run wrote, in its first batch."""
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        connection.execute("UPDATE paid SET payer = 'mine' WHERE no = 2")
+        connection.commit()
+
+
+def stored(project: Path) -> list[tuple[int, str]]:
+    """The rows of the target."""
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        return connection.execute("SELECT no, payer FROM paid ORDER BY no").fetchall()

@@ -1,0 +1,226 @@
+"""A run that is rolled back leaves every row and column as it was before, on each database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from migrate.engine.options import RunOptions
+from migrate.engine.plan import Plan
+from migrate.engine.rejects import rejects_show
+from migrate.engine.replay import rejects_replay
+from migrate.engine.stop import StopToken
+from migrate.errors import RowsChanged, StateError
+from migrate.ledger.connection import Ledger
+from migrate.ledger.lease import acquire, read_lease, release
+from migrate.ledger.runs import current_run
+from migrate.rollback.rollback import rollback, survey
+from migrate.stores.opening import open_target
+from migrate.verify.verify import VerifyOptions, verify_plan
+from tests.integration.test_undo import MAPPING, backwards, prepare
+from tests.rig.back import rolled_back, table_digests
+from tests.rig.database import Database
+from tests.rig.schedule import Order, in_order, plan_of, run_scheduled
+from tests.rig.undo import Content
+
+TABLES = ("doc", "part")
+
+
+@pytest.mark.parametrize("mode", ["fail", "keep", "update", "{newer: n}"])
+@pytest.mark.parametrize(
+    ("batch_rows", "order"),
+    [pytest.param(1000, in_order, id="one batch"), pytest.param(1, backwards, id="a batch each, backwards")],
+)
+def test_everything_is_as_it_was_before_the_run(
+    tmp_path: Path, database_url: str, mode: str, batch_rows: int, order: Order
+) -> None:
+    """Inserted, updated, kept and displaced rows of two tables go back, unmapped, computed and stamped columns too."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode=mode), batch_rows)
+    before, content = table_digests(target, *TABLES), Content.read(plan)
+    run_scheduled(plan, order, workers=2)
+    assert Content.read(plan) != content
+    done = rolled_back(tmp_path, database_url)
+    assert Content.read(plan) == content
+    # SQLite keeps a time as text: an updated row gets it back in the toolkit's own spelling (docs/limits.md).
+    assert target.kind == "sqlite" or table_digests(target, *TABLES) == before
+    assert (done.summary.state, done.staying) == ("rolled_back", ())
+    counts = done.summary.counts
+    assert (counts.read, counts.mapped, counts.rejected, counts.pending) == (0, 0, 0, 0)
+
+
+def test_run_rollback_run_ends_equal(tmp_path: Path, database_url: str) -> None:
+    """After a rollback `run` begins a new run, which verifies; rolling that back gives the first content again; once more does nothing."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    first = run_scheduled(plan)
+    after = Content.read(plan)
+    rolled_back(tmp_path, database_url)
+    second = run_scheduled(plan)
+    assert second.summary.run != first.summary.run
+    assert second.outcome == first.outcome
+    assert Content.read(plan).rows["part"] == after.rows["part"]
+    assert verify_plan(plan, VerifyOptions()).targets["part"].verdict == "EQUAL"
+    assert rolled_back(tmp_path, database_url).batches > 0
+    again = rolled_back(tmp_path, database_url)
+    assert (again.batches, again.summary.state) == (0, "rolled_back")
+    assert Content.read(plan) == before
+
+
+def test_a_row_that_was_changed_since_is_named_and_its_batch_untouched(tmp_path: Path, database_url: str) -> None:
+    """A mapped column, one that the mapping does not write, and a row that is gone: each keeps its batch; the run is rolling back."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    run_scheduled(plan)
+    target.run(
+        "UPDATE doc SET c = 'mine' WHERE k = 'b'",
+        "UPDATE doc SET spare = 'mine' WHERE k = 'd'",
+        "DELETE FROM part WHERE id = 5",
+    )
+    left = Content.read(plan)
+    with pytest.raises(RowsChanged) as refused:
+        rolled_back(tmp_path, database_url)
+    assert {(row["target"], row["key"]) for row in refused.value.rows} == {
+        ("doc", '[["s","b"]]'),
+        ("doc", '[["s","d"]]'),
+        ("part", '[["i","5"]]'),
+    }
+    assert all(row["key"] in refused.value.message for row in refused.value.rows)
+    assert Content.read(plan) == left
+    assert state(plan) == "rolling_back"
+    with pytest.raises(StateError, match="is being rolled back"):
+        run_scheduled(plan)
+
+
+def test_changed_rows_can_be_left(tmp_path: Path, database_url: str) -> None:
+    """With `skip` a changed row stays as somebody left it, and is reported with its former and its present content; the rest goes back."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    run_scheduled(plan)
+    target.run("UPDATE doc SET c = 'mine' WHERE k = 'b'", "DELETE FROM part WHERE id = 5")
+    seen = survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), rows=True)
+    done = rolled_back(tmp_path, database_url, "skip")
+    assert [(each.target, each.key) for each in done.staying] == [(each.target, each.key) for each in seen.in_the_way]
+    by_key = {each.key: each for each in done.staying}
+    changed, gone = by_key['[["s","b"]]'], by_key['[["i","5"]]']
+    assert changed.found is not None
+    assert changed.before is not None
+    assert (changed.before["c"], changed.found["c"]) == ("old", "mine")
+    assert (gone.before, gone.found) == (None, None)
+    expected = before.rows["doc"] | {("b",): changed.found}
+    assert Content.read(plan).rows == {**before.rows, "doc": expected}
+    assert done.summary.counts.warnings == len(done.staying)
+    findings = target.rows("SELECT target, unit_key, rule FROM migrate_finding")
+    assert {(row["target"], row["unit_key"], row["rule"]) for row in findings} == {
+        (each.target, each.key, "ROLLBACK") for each in done.staying
+    }
+
+
+def test_a_row_that_others_point_at_stays(tmp_path: Path, database_url: str) -> None:
+    """A row that somebody's own row points at cannot go: its batch is refused with the database's reason, or with `skip` the row stays."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    run_scheduled(plan)
+    target.insert("part", [{"id": 99, "k": "c"}])
+    with pytest.raises(RowsChanged, match="held fast"):
+        rolled_back(tmp_path, database_url)
+    done = rolled_back(tmp_path, database_url, "skip")
+    assert [(each.target, each.key) for each in done.staying] == [("doc", '[["s","c"]]')]
+    now = Content.read(plan).rows
+    assert now["part"] == before.rows["part"] | {(99,): {"id": 99, "k": "c"}}
+    assert now["doc"].keys() == before.rows["doc"].keys() | {("c",)}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("DELETE FROM migrate_undo WHERE target = 'part'", "are not those that it recorded"),
+        ("UPDATE migrate_undo SET payload = NULL WHERE target = 'part'", "were pruned"),
+        ("UPDATE migrate_undo SET payload = key_filter WHERE target = 'part'", "were altered"),
+        ("UPDATE migrate_undo SET sha256 = 'x' WHERE target = 'part'", "are not those that it recorded"),
+    ],
+)
+def test_undo_records_that_cannot_be_used_are_refused(
+    tmp_path: Path, database_url: str, damage: str, said: str
+) -> None:
+    """Missing, pruned or altered: the batch is named, and nothing is touched."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    run_scheduled(plan)
+    target.run(damage)
+    left = Content.read(plan)
+    with pytest.raises(StateError, match=said) as refused:
+        rollback(
+            tmp_path / "mapping.yaml", RunOptions(target=database_url), "skip", stop=StopToken(), listen=lambda _: None
+        )
+    assert "batch 1/" in refused.value.message
+    assert Content.read(plan) == left
+
+
+def test_a_run_in_other_hands_is_not_rolled_back(tmp_path: Path, database_url: str) -> None:
+    """A live lease is refused with its holder; once that is given back the rollback goes on, with a run that never ended."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    run_scheduled(plan)
+    store = open_target(database_url)
+    try:
+        ledger = Ledger(store)
+        holding = read_lease(ledger, plan.name)
+        assert holding is not None
+        lease = acquire(ledger, plan.name, holding.run, holding)
+        with pytest.raises(StateError, match="another process holds the run"):
+            rolled_back(tmp_path, database_url)
+        release(ledger, lease)
+    finally:
+        store.close()
+    rolled_back(tmp_path, database_url)
+    assert Content.read(plan) == before
+
+
+def test_what_a_rejected_unit_said_stays_readable(tmp_path: Path, database_url: str) -> None:
+    """Rejects outlive the rollback of their run."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="fail"))
+    finished = run_scheduled(plan)
+    assert finished.rejects
+    rolled_back(tmp_path, database_url)
+    assert len(rejects_show(tmp_path / "mapping.yaml", RunOptions(target=database_url))) == len(finished.rejects)
+
+
+def test_rows_of_a_later_pass_go_back_first(tmp_path: Path, database_url: str) -> None:
+    """A replay writes units that the first pass rejected; the rollback takes back both passes, and replaying is refused after it."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="fail"))
+    before = Content.read(plan)
+    assert run_scheduled(plan).rejects
+    Database(plan.source.url or "").run("UPDATE src SET k = 'q', n = 77 WHERE id = 2")
+    path, options = tmp_path / "mapping.yaml", RunOptions(source=plan.source.url, target=database_url)
+    replayed = rejects_replay(path, options, stop=StopToken(), listen=lambda _: None)
+    assert replayed.mapped > 0
+    rolled_back(tmp_path, database_url)
+    assert Content.read(plan) == before
+    with pytest.raises(StateError, match="no run with rejects"):
+        rejects_replay(path, options, stop=StopToken(), listen=lambda _: None)
+
+
+def state(plan: Plan) -> str:
+    """How the newest run of the plan's mapping stands."""
+    store = open_target(plan.target_url)
+    try:
+        run = current_run(Ledger(store), plan.name)
+        assert run is not None
+        return run.state
+    finally:
+        store.close()
+
+
+def prepared(folder: Path, target: Database, mapping: str, batch_rows: int = 1000) -> Plan:
+    """The databases of the undo test, filled, and the plan between them."""
+    source = Database(f"sqlite:///{folder / 'units.db'}")
+    prepare(source, target)
+    return plan_of(folder, mapping, source.url, target.url, batch_rows)
