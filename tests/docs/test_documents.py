@@ -1,6 +1,7 @@
 """Every command that README.md and docs/ show is run, and every link is followed."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -170,3 +171,13 @@ def test_links_and_headings_are_read_as_on_github() -> None:
     text = "# One, two: 三\n[a](b.md#c) ![p](d.svg)\n```text\n[no](no.md)\n```\n[e](#f)\n"
     assert list(links(text)) == [(2, "b.md#c"), (2, "d.svg"), (6, "#f")]
     assert anchors(text) == {"one-two-三"}
+
+
+def test_the_chinese_readme_shows_the_same_commands_files_and_outputs() -> None:
+    """Both READMEs tell the same: every block of one stands in the other, in the same order."""
+    english, chinese = (
+        re.findall(r"^```.*?^```$", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert english
+    assert english == chinese
