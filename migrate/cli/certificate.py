@@ -13,7 +13,6 @@ from rich.text import Text
 from migrate.cli.options import FILE, Group, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, write_json
 from migrate.cli.signals import beside, stop_on_signals
-from migrate.cli.verification import verification_summary
 from migrate.cli.watching import Watcher
 from migrate.units import count_text
 
@@ -61,6 +60,7 @@ def issue(screen: Screen, mapping: Path, *, file: Path, signing_key: Path, **ask
     from migrate.certificate.collect import LEAVES, SECRET
     from migrate.certificate.issue import beside as name_beside
     from migrate.certificate.issue import issue as issue_certificate
+    from migrate.cli.verification import verification_summary
     from migrate.engine.stop import StopToken
     from migrate.verify.verify import VerifyOptions
 

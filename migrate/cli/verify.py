@@ -13,7 +13,6 @@ from migrate.cli.failures import report as show_error
 from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen
 from migrate.cli.signals import beside, stop_on_signals
-from migrate.cli.verification import verification_summary
 from migrate.cli.watching import Watcher
 from migrate.errors import EnvironmentFault, InputError
 
@@ -55,6 +54,7 @@ _OF_TABLES = ("table", "into", "key")
 @with_screen
 def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked: Any) -> int:
     """Compare the mapped source with the target, or two tables of one shape, to the last row and column."""
+    from migrate.cli.verification import verification_summary
     from migrate.engine.stop import StopToken
 
     compare = _two_tables(asked) if mapping is None else _mapped(mapping, asked)
