@@ -49,7 +49,7 @@ def test_the_example_of_each_command_runs(
     assert isinstance(command, Command)
     if path[0] in STEERING:
         (project / "mapping.yaml").write_text(MAPPING + 'limits: {rejects: "0"}\n', encoding="utf-8")
-    if path[0] in STEERING | {"status", "rejects", "ledger", "verify", "certificate"}:
+    if path[0] in STEERING | {"status", "rejects", "ledger", "verify", "certificate", "rollback"}:
         assert migrate("run", "mapping.yaml", "--batch-rows", "2", "--workers", "1").code in (0, 5)
     if path[0] == "certificate":
         certify(migrate, project, path[1])
