@@ -119,7 +119,7 @@ def _rows(screen: Screen, rows: Sequence[Standing]) -> list[RenderableType]:
     if not rows:
         return []
     table = screen.table("target", "row", "reason", "before_run", "there_now")
-    add_rows(table, ((each.target, each.key, each.why, _content(each.before), _content(each.found)) for each in rows))
+    add_rows(table, ((each.target, each.name, each.why, _content(each.before), _content(each.found)) for each in rows))
     return [Text(), table]
 
 

@@ -7,8 +7,7 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 from migrate.errors import InputError
-from migrate.stores.typed_keys import load_key
-from migrate.values import KeyValue
+from migrate.stores.typed_keys import key_text, load_key
 from migrate.verify.verdict import KINDS, Cell, TargetResult, Verification
 
 _PLAIN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -37,14 +36,7 @@ def unit_text(name: str) -> str:
         key = load_key(text)
     except InputError:
         return name
-    values = ("NULL" if value is None else "''" if value == "" else _plain(value) for value in key)
-    return f"{', '.join(values)}{f' #{rank}' if rank else ''}"
-
-
-def _plain(value: KeyValue) -> str:
-    if isinstance(value, bytes):
-        return f"x{value.hex().upper()}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{key_text(key)}{f' #{rank}' if rank else ''}"
 
 
 def gap(sums: Cell) -> str | None:

@@ -24,7 +24,7 @@ from migrate.ledger.runs import Entry
 from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands
 from migrate.rollback.records import undo_of
 from migrate.stores.port import ORDINAL, TargetSession
-from migrate.stores.typed_keys import dump_key
+from migrate.stores.typed_keys import dump_key, key_text, load_key
 from migrate.values import TableShape
 from migrate.write.restore import Step, put_back, replaced, writable
 from migrate.write.transaction import BatchTransaction
@@ -44,6 +44,11 @@ class Standing:
     why: str
     before: dict[str, Any] | None
     found: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The key as people read it."""
+        return key_text(load_key(self.key))
 
     def to_json(self) -> dict[str, Any]:
         """As it goes into JSON documents."""
@@ -166,7 +171,7 @@ class BatchRollback:
 
 def refusal(run: str, entry: Entry, rows: Sequence[Standing]) -> RowsChanged:
     """Why a batch is not taken back, with the names of the rows."""
-    shown = "".join(f"\n  {row.target} {row.key}: {row.why}" for row in rows[:SHOWN])
+    shown = "".join(f"\n  {row.target} {row.name}: {row.why}" for row in rows[:SHOWN])
     more = f"\n  … and {len(rows) - SHOWN} more (--json names all)" if len(rows) > SHOWN else ""
     return RowsChanged(
         f"batch {entry.pass_no}/{entry.range_no} is not taken back, rows of it are not as the run left them: {len(rows)}{shown}{more}",

@@ -40,6 +40,17 @@ def load_key(text: str) -> Key:
         raise InputError(f"not a key: {text!r}") from error
 
 
+def key_text(key: Key) -> str:
+    """The values of a key as people read them; not injective."""
+    return ", ".join("NULL" if value is None else "''" if value == "" else _plain(value) for value in key)
+
+
+def _plain(value: KeyValue) -> str:
+    if isinstance(value, bytes):
+        return f"x{value.hex().upper()}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _tagged(value: KeyValue) -> tuple[str, str]:
     for kind, tag, write in _WRITERS:
         if isinstance(value, kind):

@@ -67,8 +67,8 @@ def test_a_dry_run_says_what_would_go_back_and_what_is_in_the_way(migrate: Migra
         "would take back run RUN of bills: 1 batches, 6 source rows, in paid\n"
         "rows that are not as the run left them: 1\n"
         "\n"
-        "target  row          reason         before the run  there now\n"
-        'paid    [["i","2"]]  changed since  NULL            no 2  payer mine  amount 99999999999999.99\n'
+        "target  row  reason         before the run  there now\n"
+        "paid    2    changed since  NULL            no 2  payer mine  amount 99999999999999.99\n"
     )
     assert migrate("rollback", "mapping.yaml", "--dry-run", "--changed", "skip").code == 0
     document = json.loads(migrate("rollback", "mapping.yaml", "--dry-run", "--json").out)
@@ -85,7 +85,7 @@ def test_a_changed_row_is_refused_or_left(migrate: Migrate, project: Path) -> No
     refused = migrate("rollback", "mapping.yaml", "--yes", "--json")
     assert (refused.code, stored(project)) == (4, before)
     assert [row["key"] for row in json.loads(refused.out)["error"]["rows"]] == ['[["i","2"]]']
-    assert 'paid [["i","2"]]: changed since' in refused.err
+    assert "paid 2: changed since" in refused.err
     assert migrate("status", "mapping.yaml").out.startswith("bills  complete  ")
     left = migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip", "--json")
     assert left.code == 0
