@@ -148,15 +148,15 @@ class Comparison:
         self, source: pa.Table | None, target: pa.Table | None, parts: Parts, number: int
     ) -> tuple[pa.Table | None, pa.Table | None]:
         """Compare rows of which something cannot be read as far as they can, and leave both sides without their keys."""
-        for side in ("unread", "unread_source"):
-            stored = parts.read("unread" if side == "unread" else "unread_source", number)
+        of_target, of_source = parts.read("unread", number), parts.read("unread_source", number)
+        for stored, beyond, flipped in ((of_target, of_source, False), (of_source, of_target, True)):
             if stored is None:
                 continue
-            unread = UnreadRows(stored, self._shown, flipped=side == "unread_source")
-            expected, other = (source, target) if side == "unread" else (target, source)
-            for difference, key in unread.differences(expected, other):
+            unread = UnreadRows(stored, self._shown, flipped=flipped)
+            expected, other = (target, source) if flipped else (source, target)
+            for difference, key in unread.differences(expected, other, beyond):
                 self._count(difference.kind, key, lambda found=difference: found)  # type: ignore[misc]
-            if source is not None and side == "unread":
+            if source is not None and not flipped:
                 self._expect_less(source.filter(unread.mask(source)))
             source, target = (
                 None if rows is None else rows.filter(pc.invert(unread.mask(rows))) for rows in (source, target)

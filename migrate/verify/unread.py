@@ -94,15 +94,18 @@ class UnreadRows:
         """Which of the rows have a key of the unreadable ones."""
         return pc.is_in(rows[KEY], value_set=self._keys)
 
-    def differences(self, other: pa.Table | None, same: pa.Table | None) -> Iterator[tuple[Difference, bytes]]:
+    def differences(
+        self, other: pa.Table | None, same: pa.Table | None, beyond: pa.Table | None = None
+    ) -> Iterator[tuple[Difference, bytes]]:
         """What can be told, each with the digest of its key: a key that the other side has not, and values beside the unreadable ones.
 
-        `same`: the readable rows of the same side; where the key of an unreadable row is there again, nothing can be told.
+        `same`: the readable rows of the same side; where the key of an unreadable row is there again, nothing can be told. `beyond`: the
+        unreadable rows of the other side; a key that is among them is there.
         """
         if not self._shown.has_key:
             return
         places = self._places(other)
-        known = self._places(same)
+        known = {**self._places(same), **self._places(beyond)}
         digests = self._keys.to_pylist()
         times = Counter(digests)
         for at, digest in enumerate(digests):

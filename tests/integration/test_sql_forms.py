@@ -57,7 +57,8 @@ def reference(contract: Contract, rows: pa.Table) -> list[bytes | None]:
         try:
             values = {name: row[name][0].as_py() for name, _ in contract.columns}
             expected.append(None if row[ANOMALY][0].is_valid else encode_row(contract, values))
-        except (NotEncodable, ValueError):
+        except (NotEncodable, ValueError, OverflowError):
+            # Python has no day of the year 0 either.
             expected.append(None)
     return expected
 
