@@ -1,4 +1,4 @@
-"""Durations `90s 15m 4h 4d` and shares `0.5%`: read from what users write, and written for people.
+"""Durations `90s 15m 4h 4d` and shares `0.5%`, read from what users write; durations, counts and sizes written for people.
 
 Pure. A text that is not exactly of the form is an InputError, never a guess.
 """
@@ -15,6 +15,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([0-9]+)([smhd])")
 _SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_KIB: Final = 1024
 
 
 def parse_duration(text: str) -> int:
@@ -53,6 +54,15 @@ def duration_text(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:02d} h"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: `512 B`, `1.5 KiB`, `230 MiB`."""
+    size, units = float(count), iter(("B", "KiB", "MiB", "GiB"))
+    unit = next(units)
+    while size >= _KIB and (larger := next(units, None)) is not None:
+        size, unit = size / _KIB, larger
+    return f"{size:.1f} {unit}" if unit != "B" and size < 10 else f"{size:,.0f} {unit}"  # noqa: PLR2004 - as above
 
 
 def rows_text(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from migrate.cli.asking import ask
+from migrate.cli.driving import driven
 from migrate.cli.options import FILE, Group, in_target, of_run, with_screen
 from migrate.cli.screen import Screen, add_rows
 from migrate.errors import InputError
-from migrate.units import count_text, duration_text
+from migrate.units import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
+    from migrate.engine.prune import UndoSpace
     from migrate.engine.steer import LedgerView
     from migrate.signing.note import Checkpoint
 
@@ -73,6 +76,39 @@ def verify(
         lines.append(Text(screen.say("unsealed", entries=count_text(verdict.unsealed)), style="dim"))
     screen.result(asdict(verdict), *lines)
     return 1 if verdict.findings else 0
+
+
+@ledger.command(example="migrate ledger prune mapping.yaml --dry-run")
+@click.argument("mapping", type=FILE)
+@in_target
+@click.option("--run", metavar="ID", help="This run, instead of the newest.")
+@click.option("--dry-run", is_flag=True, help="Say how much space undo records hold; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_screen
+def prune(screen: Screen, mapping: Path, *, options: RunOptions, run: str | None, dry_run: bool, yes: bool) -> int:
+    """Drop the undo records of a run that was signed off: it cannot be taken back any more."""
+    from migrate.engine.prune import prune as drop
+    from migrate.engine.prune import undo_space
+
+    where = replace(options, run=run)
+    space = undo_space(mapping, where)
+    if not dry_run and space.chunks:
+        if not yes:
+            ask(screen, "prune_ask", **_space(space))
+        space = driven(screen, lambda stop, listen: drop(mapping, where, stop=stop, listen=listen))
+    said = "nothing_to_prune" if not space.chunks else "would_prune" if dry_run else "pruned"
+    screen.result({**asdict(space), "dropped": not dry_run}, Text(screen.say(said, **_space(space))))
+    return 0
+
+
+def _space(space: UndoSpace) -> dict[str, str]:
+    return {
+        "run": space.run,
+        "mapping": space.mapping,
+        "size": size_text(space.held_bytes),
+        "chunks": count_text(space.chunks),
+        "rows": count_text(space.records),
+    }
 
 
 def _kept(checkpoint: Path | None, trust: Path | None) -> Checkpoint | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +9,7 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
+from migrate.cli.asking import ask
 from migrate.cli.driving import driven
 from migrate.cli.options import FILE, Command, in_target, with_screen
 from migrate.cli.screen import Screen, add_rows, cell
@@ -53,7 +53,7 @@ def rollback(
     if dry_run:
         return _show_survey(screen, survey(mapping, options, rows=True), changed)
     if not yes:
-        _confirm(screen, survey(mapping, options, rows=False))
+        ask(screen, "take_back", **_figures(survey(mapping, options, rows=False)))
     return _rollback(screen, mapping, options, changed)
 
 
@@ -72,15 +72,6 @@ def _rollback(screen: Screen, mapping: Path, options: RunOptions, changed: Liter
     }
     screen.result(document, summary(done.summary, screen), Text(verdict), *_rows(screen, done.staying))
     return 0
-
-
-def _confirm(screen: Screen, seen: Survey) -> None:
-    """Ask whoever sits at the terminal; where nobody does, it is a usage error."""
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            "rollback asks before it begins, and nobody is at the terminal: give --yes, or look first with --dry-run"
-        )
-    click.confirm(screen.say("take_back", **_figures(seen)), abort=True, err=True)
 
 
 def _show_survey(screen: Screen, seen: Survey, changed: Literal["refuse", "skip"]) -> int:

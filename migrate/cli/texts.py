@@ -182,14 +182,28 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "table": ("table", "表"),
     "proof_holds": ("the proof holds: {table} has this row", "证明有效：{table} 中有此行"),
     "log_extends": ("the log begins with the {seals} seals of the checkpoint", "台账开头与检查点的 {seals} 个封存一致"),
+    # ledger prune
+    "would_prune": (
+        "run {run} of {mapping} holds {size} of undo records (chunks: {chunks}, rows: {rows})",
+        "{mapping} 的任务 {run} 的回退记录占用 {size}（{chunks} 块，{rows} 行）",
+    ),
+    "prune_ask": (
+        "drop {size} of undo records of run {run} of {mapping} (chunks: {chunks}, rows: {rows})? It cannot be taken back afterwards, and its rejects not replayed.",
+        "确认清除 {mapping} 的任务 {run} 的回退记录 {size}（{chunks} 块，{rows} 行）？此后该任务无法回退，其拒收数据也无法重放。",
+    ),
+    "pruned": (
+        "dropped {size} of undo records of run {run} of {mapping} (chunks: {chunks}, rows: {rows}): it cannot be taken back any more",
+        "已清除 {mapping} 的任务 {run} 的回退记录 {size}（{chunks} 块，{rows} 行），该任务不能再回退",
+    ),
+    "nothing_to_prune": ("run {run} of {mapping} has no undo records", "{mapping} 的任务 {run} 没有回退记录"),
     # rollback
-    "took_back": ("taken back: {batches} batches, {rows} source rows", "已回退：{batches} 个批次，源数据 {rows} 行"),
+    "took_back": ("taken back (batches: {batches}, source rows: {rows})", "已回退：{batches} 个批次，源数据 {rows} 行"),
     "take_back": (
-        "take back run {run} of {mapping}: {batches} batches, {rows} source rows, in {targets}?",
+        "take back run {run} of {mapping} (batches: {batches}, source rows: {rows}) in {targets}?",
         "确认回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}？",
     ),
     "would_take_back": (
-        "would take back run {run} of {mapping}: {batches} batches, {rows} source rows, in {targets}",
+        "would take back run {run} of {mapping} (batches: {batches}, source rows: {rows}) in {targets}",
         "将回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}",
     ),
     "nothing_in_the_way": ("nothing stands in the way", "没有阻碍"),

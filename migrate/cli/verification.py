@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.screen import Screen
-from migrate.report.figures import gap, outcomes, unit_text
+from migrate.report.figures import gap, looks_of, outcomes, unit_text
 from migrate.report.visible import Piece, Pieces, compared, pieces
 from migrate.report.words import SHARED
 from migrate.units import count_text, duration_text
@@ -91,6 +91,8 @@ def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
         parts.append(Text(screen.say(agree, groups=count_text(verification.groups))))
     if verification.rejects is None and not verification.of_tables:
         parts.append(Text(screen.say("no_ledger")))
+    if verification.live is not None:
+        parts.append(Text(screen.say("looks", **looks_of(verification.live))))
     return parts
 
 

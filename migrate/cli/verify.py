@@ -50,6 +50,11 @@ _OF_TABLES = ("table", "into", "key")
     default="auto",
     help="Who sums up the rows of a database: stream reads them all, sql lets it do so, auto (default) takes what is faster there.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Both sides still change: what differs is read again, and only what stays different is reported.",
+)
 @click.option("--report", type=FILE, metavar="FILE", help="Write one self-contained HTML page, Chinese and English.")
 @with_screen
 def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked: Any) -> int:
@@ -93,6 +98,7 @@ def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
         asked["max_differences"],
         asked["allow_empty"],
         asked["scan"],
+        asked["live"],
     )
     return lambda watch: compare(mapping, options, watch)
 
@@ -110,6 +116,10 @@ def _two_tables(asked: dict[str, Any]) -> Compare:
         raise InputError(
             "--ledger-schema belongs to a mapping: two tables have no ledger",
             next_step="leave it out, or name a mapping",
+        )
+    if asked["live"]:
+        raise InputError(
+            "--live belongs to a mapping", next_step="compare two tables while nobody writes to them, or name a mapping"
         )
     tables = TwoTables(
         asked["source"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -29,6 +30,33 @@ def fingerprint(
         "transform": f"duckdb {duckdb.__version__}",
     }
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def changed_parts(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Paths of what differs between two definitions, such as `targets.invoice.fields.net`, in order of names; empty when they are equal."""
+    before, after = _by_path(then), _by_path(now)
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def _by_path(definition: Mapping[str, Any]) -> dict[str, object]:
+    """Each part of a definition that a person would name: one entry of a mapping's section, one field, one check."""
+    parts: dict[str, object] = {}
+    for section, content in definition.items():
+        if section == "targets":
+            for target in content:
+                for name, value in target.items():
+                    parts |= _entries(f"targets.{target['table']}.{name}", value)
+        elif section == "checks":
+            parts |= {f"checks.{check['id']}": check for check in content}
+        else:
+            parts |= _entries(section, content)
+    return parts
+
+
+def _entries(path: str, content: object) -> dict[str, object]:
+    if isinstance(content, dict):
+        return {f"{path}.{name}": value for name, value in content.items()}
+    return {path: content}
 
 
 def table_digest(table: pa.Table) -> str:

@@ -28,6 +28,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import HeldLedger, Lease, read_lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import Pass, Run, adopt_mapping, applied_ranges, begin_pass, current_run, read_passes, read_run
+from migrate.ledger.undo_check import is_pruned
 from migrate.stores.opening import open_target
 from migrate.write.settle import unit_key
 
@@ -76,6 +77,11 @@ def _replayable(ledger: Ledger, plan: Plan) -> Run:
     if run is None or run.state in {"rolled_back", "rolling_back"}:
         raise StateError(
             f"{plan.name} has no run with rejects in this database", next_step=f"migrate run {plan.mapping.path}"
+        )
+    if is_pruned(ledger, run.run):
+        raise StateError(
+            f"the rejects of run {run.run} of {plan.name} cannot be replayed: its undo records were pruned, which say who wrote a row",
+            next_step="bring the rows over by a mapping of their own: another `mapping:` name, with a `where` that finds them",
         )
     return run
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from migrate.engine.events import Listener, Notice
+from migrate.engine.fingerprint import changed_parts
 from migrate.engine.plan import Plan
 from migrate.errors import InputError, Paused, StateError
 from migrate.ledger.connection import Ledger
@@ -18,10 +20,14 @@ from migrate.ledger.runs import (
     current_run,
     new_run_id,
     now_ms,
+    read_definition,
     read_passes,
     read_run,
     set_state,
 )
+
+CHANGES_NAMED: Final = 5
+"""Changed parts of a mapping that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +119,27 @@ def _to_resume(ledger: Ledger, plan: Plan, holding: Holding | None) -> Run | Non
             next_step=f"migrate resume {plan.mapping.path}, then run again",
         )
     if run.fingerprint != plan.fingerprint:
-        raise StateError(
-            f"{plan.name} is not what run {run.run} was begun with: mapping, lookups, tables or engines changed since",
-            where=f"fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then",
-            next_step="put them back as they were and run again (the mapping it was begun with: `mapping_text` in migrate ledger show --json)",
-        )
+        raise _another_fingerprint(ledger, plan, run)
     if not plan.resumable:
         raise StateError(
             f"run {run.run} of {plan.name} cannot be resumed: its source has no key, and the snapshot that numbered its rows is gone",
             next_step="empty the target within the mapping's scope and begin under another `mapping:` name, or give the source a key",
         )
     return run
+
+
+def _another_fingerprint(ledger: Ledger, plan: Plan, run: Run) -> StateError:
+    changed = changed_parts(read_definition(ledger, run.run), plan.program.definition())
+    what = (
+        f"changed: {', '.join(changed[:CHANGES_NAMED])}" + (" …" if len(changed) > CHANGES_NAMED else "")
+        if changed
+        else "the mapping and the tables are the same; the content of a lookup file or the version of a database is not"
+    )
+    return StateError(
+        f"{plan.name} is not what run {run.run} was begun with",
+        where=f"{what} (fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then)",
+        next_step="put it back as it was and run again (the mapping it was begun with: `mapping_text` in migrate ledger show --json)",
+    )
 
 
 def _new_run(plan: Plan, lease: Lease, source_now: str) -> Run:

@@ -91,6 +91,15 @@ def read_run(ledger: Ledger, run: str) -> Run | None:
     return found[0] if found else None
 
 
+def read_definition(ledger: Ledger, run: str) -> dict[str, Any]:
+    """What decided the rows of a run when it began, or since its mapping was replaced."""
+    table = ledger.tables.run
+    with ledger.reading() as connection:
+        text = connection.execute(sa.select(table.c.definition).where(table.c.run == run)).scalar_one()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def current_run(ledger: Ledger, mapping: str) -> Run | None:
     """The newest run of a mapping: the one that its lease names."""
     lease, run = ledger.tables.lease, ledger.tables.run

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import sqlalchemy as sa
 
 from migrate.ledger.connection import Ledger
+
+PRUNED: Final = "prune"
+"""The kind of the event that is committed before the first undo record of a run goes."""
 
 BatchNo = tuple[int, int]
 
@@ -26,8 +30,9 @@ def chunk_digest(header: Mapping[str, str | int | bytes], payload: bytes) -> str
 
 
 def undo_findings(ledger: Ledger, run: str) -> Iterator[str]:
-    """What does not hold. A payload may have been pruned, but not changed; a chunk may not be missing."""
+    """What does not hold. A payload may have been pruned, but not in silence, and not changed; a chunk may not be missing."""
     named = dict(_named(ledger, run))
+    may_be_gone = is_pruned(ledger, run)
     seen: dict[BatchNo, list[str]] = {}
     undo = ledger.tables.undo
     header = (undo.c.target, undo.c.rows, undo.c.low_unit, undo.c.high_unit, undo.c.key_filter)
@@ -45,9 +50,21 @@ def undo_findings(ledger: Ledger, run: str) -> Iterator[str]:
                 found = {column.name: _plain(row[column.name]) for column in header}
                 if chunk_digest(found, bytes(row["payload"])) != row["sha256"]:
                     yield f"undo chunk {row['chunk_no']} of batch {batch[0]}/{batch[1]} of run {run} was changed"
+            elif not may_be_gone:
+                yield f"undo chunk {row['chunk_no']} of batch {batch[0]}/{batch[1]} of run {run} was emptied, and no event says so"
     for batch in sorted(named.keys() | seen.keys()):
         if named.get(batch, []) != seen.get(batch, []):
             yield f"undo of batch {batch[0]}/{batch[1]} of run {run} is not what the batch recorded"
+
+
+def is_pruned(ledger: Ledger, run: str) -> bool:
+    """Were undo records of this run dropped, or was that begun?"""
+    event = ledger.tables.event
+    with ledger.reading() as connection:
+        found = connection.execute(
+            sa.select(event.c.event_no).where(event.c.run == run, event.c.kind == PRUNED).limit(1)
+        )
+        return found.one_or_none() is not None
 
 
 def _plain(value: object) -> str | int | bytes:

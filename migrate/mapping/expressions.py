@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
 from sqlglot.parsers.duckdb import DuckDBParser
@@ -98,10 +98,18 @@ def parse_expression(text: str, *, aggregates: bool = False) -> Expression:
     walker.visit(tree, inside=None)
     if walker.problems:
         raise ExpressionError(walker.problems)
+    _require_then(text, tree)
     for node in tree.walk():
         node.comments = None
     columns = tuple(dict.fromkeys(node.name for node in tree.find_all(exp.Column)))
     return Expression(text, tree, columns, walker.found_aggregate)
+
+
+def _require_then(text: str, tree: exp.Expr) -> None:
+    """sqlglot takes `case when a b end` for `case when a then b end`; DuckDB does not, and who wrote it may have meant something else."""
+    written = sum(token.token_type == TokenType.THEN for token in Expressions().tokenize(text))
+    if written != sum(isinstance(branch.parent, exp.Case) for branch in tree.find_all(exp.If)):
+        raise ExpressionError([("is not a valid expression: a WHEN has no THEN", None)])
 
 
 def _first_line(error: Exception) -> str:

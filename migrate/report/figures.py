@@ -8,7 +8,8 @@ from typing import Final
 
 from migrate.errors import InputError
 from migrate.stores.typed_keys import key_text, load_key
-from migrate.verify.verdict import KINDS, Cell, TargetResult, Verification
+from migrate.units import count_text
+from migrate.verify.verdict import KINDS, Cell, Live, TargetResult, Verification
 
 _PLAIN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
@@ -37,6 +38,11 @@ def unit_text(name: str) -> str:
     except InputError:
         return name
     return f"{key_text(key)}{f' #{rank}' if rank else ''}"
+
+
+def looks_of(live: Live) -> dict[str, str]:
+    """What the sentence about several looks says."""
+    return {"looks": str(live.looks), "settled": count_text(live.settled)}
 
 
 def gap(sums: Cell) -> str | None:

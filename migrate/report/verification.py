@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from migrate.report.chart import bar, is_widened
 from migrate.report.differences import difference_list
-from migrate.report.figures import found, gap, outcomes, unit_text
+from migrate.report.figures import found, gap, looks_of, outcomes, unit_text
 from migrate.report.markup import NOTHING, Html, both, data, facts, joined, shown, table, tag, text, word
 from migrate.report.visible import compared, pieces
 from migrate.report.words import PAGE
@@ -226,4 +226,6 @@ def _about(verification: Verification) -> Html:
         (both("took"), text(duration_text(verification.seconds))),
         (both("nonce"), tag("code", data(verification.nonce))),
     ]
+    if verification.live is not None:
+        pairs.insert(-1, (both("live"), both("looks", **looks_of(verification.live))))
     return _section("about", facts(pairs), tag("p", both("footer"), css="quiet small"))

@@ -101,6 +101,11 @@ PAGE: Final[dict[str, tuple[str, str]]] = {
     "table": ("target table", "目标表"),
     "began": ("began", "开始时间"),
     "took": ("took", "耗时"),
+    "live": ("while both sides change", "两侧变动中"),
+    "looks": (
+        "looks at both sides: {looks}; rows that differed at first and no longer did: {settled}",
+        "两侧共读取 {looks} 轮；起初不符、随后已一致的行：{settled}",
+    ),
     "nonce": ("nonce", "随机数（nonce）"),
     "contract": ("contract", "比对契约"),
     "differences": ("Differences", "差异"),

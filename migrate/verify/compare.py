@@ -87,6 +87,7 @@ class Comparison:
         self._shown = Shown(subject.contract, subject.key)
         self._refused: set[bytes] = set()
         self._rivals: AbstractSet[tuple[bytes, bytes]] = frozenset()
+        self._passing: set[bytes] = set()
         self.found = Compared()
 
     def compare(self, parts: Parts) -> Compared:
@@ -98,6 +99,7 @@ class Comparison:
             source, target = self._set_unread_apart(source, target, parts, number)
             for each in differing_keys(source, target):
                 self._note(each, source, target)
+            self._let_pass(source, target)
         self.found.differences = marked_exchanges(self.found.differences)
         return self.found
 
@@ -174,12 +176,24 @@ class Comparison:
 
     def _count(self, kind: Kind, key: bytes, difference: Callable[[], Difference]) -> None:
         if self._listing.only is not None and key not in self._listing.only:
+            self._passing.add(key)
             return
         self.found.counts[kind] += 1
         if self._listing.gather_keys:
             self.found.keys.add(key)
         if len(self.found.differences) < self._listing.most:
             self.found.differences.append(difference())
+
+    def _let_pass(self, source: pa.Table | None, target: pa.Table | None) -> None:
+        """Rows that are not asked about: control totals expect what is there."""
+        keys = pa.array(sorted(self._passing), pa.binary())
+        self._passing.clear()
+        if self._rules is None or not len(keys):
+            return
+        if source is not None:
+            self._expect_less(source.filter(pc.is_in(source[KEY], value_set=keys)))
+        if target is not None:
+            self._rules.expect_more(target.filter(pc.is_in(target[KEY], value_set=keys)))
 
     def _difference(self, each: KeyDifference, source: pa.Table | None, target: pa.Table | None) -> Difference:
         if each.kind == "changed" and source is not None and target is not None:

@@ -7,8 +7,8 @@ never asks the ledger which rows there are, were rejected, or where a batch bega
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
@@ -18,8 +18,15 @@ from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
 from migrate.values import Key, KeyRange
 
+Look: TypeAlias = Callable[[pa.Table], None]
+"""Gets source rows as they were read, with `ANOMALY`."""
+
 CHUNK_BYTES: Final = 4 * 2**20
 _RANGE_ROWS: Final = 8_192
+
+
+def unlooked(_rows: pa.Table) -> None:
+    """Nobody looks."""
 
 
 class Replay:
@@ -31,9 +38,10 @@ class Replay:
         self._transformer = Transformer(plan.program, lookups)
         self._reader = open_source(plan.source).reader()
 
-    def chunks(self) -> Iterator[Mapped]:
-        """All of the source, mapped, in chunks that never cut through a unit."""
+    def chunks(self, look: Look = unlooked) -> Iterator[Mapped]:
+        """All of the source, mapped, in chunks that never cut through a unit; `look` sees the rows of each before."""
         for chunk in self._whole_units():
+            look(chunk)
             yield self._transformer.apply(chunk)
 
     def now(self) -> str:

@@ -15,6 +15,7 @@ from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
 from migrate.verify.buckets import BucketSums
 from migrate.verify.replay import Replay
+from migrate.verify.second_driver import Sample
 from migrate.verify.shown import Shown
 from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
@@ -40,7 +41,7 @@ def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:
 
 
 class SourceScan:
-    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows."""
+    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them."""
 
     def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
         self._plan = plan
@@ -51,10 +52,11 @@ class SourceScan:
         self.rows_filtered = 0
         self.rows_rejected = 0
         self.rejected_units: set[str] = set()
+        self.sample = Sample()
 
     def walk(self, replay: Replay, watch: Watch) -> None:
         """Read and map the whole source."""
-        for mapped in replay.chunks():
+        for mapped in replay.chunks(self.sample.add):
             watch("source", mapped.rows_read)
             self.rows_read += mapped.rows_read
             self.rows_filtered += mapped.filtered

@@ -220,6 +220,18 @@ class NotVerified:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """A verification of sides that still change: how often both were read, and how many keys differed at first and no longer did."""
+
+    looks: int
+    settled: int
+
+    def to_json(self) -> dict[str, int]:
+        """The entry `live`."""
+        return {"looks": self.looks, "settled": self.settled}
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """The ledger's rejects beside those of the replay: how many units each has, how many only one of them has (`differ`), and the first of these."""
 
@@ -246,7 +258,7 @@ class Verification:
 
     `rules`: sentences about declared rules under which the sides are equal. `groups`: how many groups of control totals were compared.
     `rejects`: None where they were not compared: the target has no ledger of this mapping, or there is none (`of_tables`). `source`, `target`: the databases, without passwords.
-    `coverage`: how each table of each side was scanned.
+    `coverage`: how each table of each side was scanned. `live`: None for one look.
     """
 
     verdict: Verdict
@@ -265,6 +277,7 @@ class Verification:
     seconds: float
     coverage: tuple[Coverage, ...] = ()
     of_tables: bool = False
+    live: Live | None = None
 
     @property
     def only_rejects_differ(self) -> bool:
@@ -304,4 +317,5 @@ class Verification:
             "began": self.began,
             "seconds": round(self.seconds, 3),
             "coverage": [each.to_json() for each in self.coverage],
+            "live": None if self.live is None else self.live.to_json(),
         }

@@ -3,6 +3,7 @@
 1. Both sides are scanned once, at the same time; rows are summed up by the first bits of their key digest, under a nonce.
 2. Where sums differ, both sides are scanned again for the rows of those buckets, which are compared by key and content.
 3. What the replay itself explains is no difference. What could not be looked at is *not verified*, and never equal.
+4. While both sides still change (`live`), all of it again for what differs, until nothing settles any more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from migrate.engine.plan import Plan, plan_run
 from migrate.errors import EnvironmentFault
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
+from migrate.units import rows_text
 from migrate.verify.both import walk_both
 from migrate.verify.claims import Standing
 from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
@@ -30,9 +32,11 @@ from migrate.verify.contests import Contests
 from migrate.verify.findings import Evidence, Findings
 from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
+from migrate.verify.live import Keys, Looked, settled
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
+from migrate.verify.second_driver import Sample, second_opinion
 from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
@@ -47,7 +51,7 @@ MOST_DIFFERENCES = 100
 class VerifyOptions:
     """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same.
 
-    `scan`: who sums up the rows of the target, this process or the database.
+    `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change.
     """
 
     source: str | None = None
@@ -56,6 +60,7 @@ class VerifyOptions:
     most_differences: int = MOST_DIFFERENCES
     allow_empty: bool = False
     scan: Scan = "auto"
+    live: bool = False
 
 
 def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
@@ -73,15 +78,18 @@ def verify_plan(
     plan: Plan, options: VerifyOptions, watch: Watch = unwatched, keep: Keep = kept_nowhere
 ) -> Verification:
     """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan. `keep` gets the very rows that are verified."""
-    return _Verifier(plan, options, watch, keep).verify()
+    if options.live:
+        return settled(lambda keys: _Verifier(plan, options, watch, keep, keys).look())
+    return _Verifier(plan, options, watch, keep).look().verification
 
 
 class _Verifier:
-    """One verification."""
+    """One look at both sides; `only` are the keys that differed before, and no others are reported then."""
 
-    def __init__(self, plan: Plan, options: VerifyOptions, watch: Watch, keep: Keep) -> None:
+    def __init__(self, plan: Plan, options: VerifyOptions, watch: Watch, keep: Keep, only: Keys | None = None) -> None:
         self._plan = plan
         self._keep = keep
+        self._only = only
         self._options = options
         self._watch = watch
         self._nonce = secrets.token_hex(16)
@@ -92,9 +100,10 @@ class _Verifier:
         versioned = tuple((name, version) for name, version in versions if version is not None)
         self._fields = UnitFields(plan.program.unit_columns, versioned)
 
-    def verify(self) -> Verification:
+    def look(self) -> Looked:
         """Scan, compare, explain, and say what that means."""
         clock = time.monotonic()
+        compared: dict[str, Compared] | None = None
         log = self._log = log_of(self._plan)
         self._findings.add_log(log)
         with ExitStack() as open_now:
@@ -115,10 +124,22 @@ class _Verifier:
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
                     self._findings.not_verified.append(NotVerified("rows that differ", error.message))
-                    compared = None
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
-        coverage = (Coverage("source", self._plan.source.relation, "stream", "replayed"), *target.coverage)
-        return self._verification(log, began, time.monotonic() - clock, coverage)
+            coverage = (self._source_coverage(source.sample), *target.coverage)
+        keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
+        return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
+
+    def _source_coverage(self, sample: Sample) -> Coverage:
+        """How the source was read; what a second driver says against it is noted."""
+        seen = Coverage("source", self._plan.source.relation, "stream", "replayed")
+        opinion = second_opinion(self._plan, sample)
+        if opinion is None:
+            return seen
+        if opinion.differs is not None:
+            self._findings.not_verified.append(NotVerified("the source", opinion.differs))
+        if opinion.unable is not None:
+            return replace(seen, detail=f"no second driver could be asked: {opinion.unable}")
+        return replace(seen, detail=f"read by a second driver too: {rows_text(opinion.rows)}")
 
     def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
         """Walk both sides; false, with the reason noted, when one of them could not be walked to its end."""
@@ -173,7 +194,8 @@ class _Verifier:
             lambda rows: totals.add(target.name, rows),
         )
         subject = Subject(target.contract, target.key, target.version_field)
-        return Comparison(subject, rules, Listing(self._options.most_differences))
+        only = None if self._only is None else self._only.get(target.name, frozenset())
+        return Comparison(subject, rules, Listing(self._options.most_differences, self._options.live, only))
 
     def _keep_source(self, replay: Replay, parts: dict[str, Parts]) -> None:
         for mapped in replay.chunks():

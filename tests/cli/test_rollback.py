@@ -22,7 +22,7 @@ bills  rolled back  RUN
 
   2 of 2 batches · N s · N rows/s
 
-taken back: 1 batches, 6 source rows
+taken back (batches: 1, source rows: 6)
 """
 
 
@@ -35,7 +35,7 @@ def test_a_run_is_rolled_back_and_begins_afresh(migrate: Migrate, project: Path)
     assert stored(project) == []
     assert migrate("status", "mapping.yaml").out.startswith("bills  rolled back  ")
     again = migrate("rollback", "mapping.yaml", "--yes")
-    assert (again.code, again.out.splitlines()[-1]) == (0, "taken back: 0 batches, 0 source rows")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "taken back (batches: 0, source rows: 0)")
     assert migrate("run", "mapping.yaml").code == 0
     assert len(stored(project)) == 3
     assert len(json.loads(migrate("status", "--target", "sqlite:///new.db", "--json").out)["runs"]) == 2
@@ -57,14 +57,14 @@ def test_a_dry_run_says_what_would_go_back_and_what_is_in_the_way(migrate: Migra
     assert (free.code, free.err) == (0, "")
     assert (
         steady(free.out)
-        == "would take back run RUN of bills: 1 batches, 6 source rows, in paid\nnothing stands in the way\n"
+        == "would take back run RUN of bills (batches: 1, source rows: 6) in paid\nnothing stands in the way\n"
     )
     change(project)
     before = (project / "new.db").read_bytes()
     held = migrate("rollback", "mapping.yaml", "--dry-run")
     assert held.code == 4
     assert steady(held.out) == (
-        "would take back run RUN of bills: 1 batches, 6 source rows, in paid\n"
+        "would take back run RUN of bills (batches: 1, source rows: 6) in paid\n"
         "rows that are not as the run left them: 1\n"
         "\n"
         "target  row  reason         before the run  there now\n"

@@ -233,7 +233,7 @@ def test_another_mapping_begins_a_new_run_over_the_rows_of_the_last(small: Scena
 
 
 def test_an_edited_mapping_does_not_resume(small: Scenario) -> None:
-    """Half-way through, a mapping that would map other rows is refused with exit 4; put back, the run completes."""
+    """Half-way through, a mapping that would map other rows is refused with exit 4, the changed field named; put back, the run completes."""
     scenario = small
     expected = undisturbed(scenario)
     killed = finished(Job(scenario, strikes=(Strike("commit", "after", 3, phase="batches"),)))
@@ -242,6 +242,7 @@ def test_an_edited_mapping_does_not_resume(small: Scenario) -> None:
     before = everything(scenario)
     refused = finished(Job(scenario))
     assert (refused.code, "is not what run" in refused.error) == (4, True), refused
+    assert "changed: targets.header.fields." in refused.error
     assert everything(scenario) == before
     _edit(scenario, 'A: "03"', 'A: "01"')
     assert finished(Job(scenario)).code == 0
@@ -268,7 +269,7 @@ def test_an_edited_lookup(small: Scenario, kind: str) -> None:
         connection.exec_driver_sql("update code set new = '04' where old = 'B'")
     ending = finished(Job(scenario))
     if kind == "file":
-        assert ending.code == 4, ending
+        assert (ending.code, "the content of a lookup file" in ending.error) == (4, True), ending
         codes.write_text("old,new\nA,01\nB,02\n", encoding="utf-8")
         assert finished(Job(scenario)).code == 0
     else:

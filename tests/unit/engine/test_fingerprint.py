@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from migrate.engine.fingerprint import changed_parts
 from tests.rig.database import Database
 from tests.rig.schedule import plan_of
 
@@ -123,3 +124,25 @@ def test_addresses_do_not_count(bench: Bench, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere"
     other.mkdir()
     assert Bench(other).print() == bench.print()
+
+
+def test_what_changed_is_named(bench: Bench) -> None:
+    """Two definitions are told apart by the parts that a person would name; equal ones have none."""
+
+    def definition(mapping: str) -> dict[str, object]:
+        return plan_of(bench.place, mapping, bench.source.url, bench.target.url, 10).program.definition()
+
+    first = definition(MAPPING)
+    assert changed_parts(first, definition(MAPPING)) == []
+    edited = (
+        MAPPING.replace("n > 0", "n > 1")
+        .replace("default: none", "default: other")
+        .replace("n < 100", "n < 101")
+        .replace("on_conflict: fail", "on_conflict: keep")
+    )
+    assert changed_parts(first, definition(edited)) == [
+        "checks.C1",
+        "source.where",
+        "targets.dst.fields.t",
+        "targets.dst.on_conflict",
+    ]

@@ -14,6 +14,7 @@ from migrate.errors import DataError, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import LogVerdict, add_event, read_events, seal, verify_log
 from migrate.ledger.runs import all_runs, read_entries
+from migrate.ledger.undo_check import PRUNED
 from migrate.stores.opening import open_target
 from tests.rig.database import Database
 from tests.rig.schedule import plan_of, run_scheduled
@@ -143,6 +144,9 @@ def test_who_never_gets_a_place_in_the_chain_says_so(sealed: Sealed) -> None:
 
 
 def test_a_pruned_payload_is_no_finding(sealed: Sealed) -> None:
-    """After sign-off payloads may go: the chain still holds without them."""
+    """After sign-off payloads may go: the chain still holds without them, if an event says that they went."""
     sealed.database.run("UPDATE migrate_undo SET payload = NULL")
+    assert all("was emptied, and no event says so" in each.what for each in sealed.verdict().findings)
+    assert len(sealed.verdict().findings) > 0
+    add_event(sealed.ledger, "log", sealed.run, PRUNED, {"chunks": 1})
     assert sealed.verdict().findings == ()
