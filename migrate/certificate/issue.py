@@ -90,10 +90,9 @@ def require_log(ledger: Ledger) -> None:
     """Raise NotProven (`log`) unless the log of the ledger holds."""
     findings = verify_log(ledger).findings
     if findings:
-        first = findings[0]
         raise NotProven(
             "log",
-            f"the log of the ledger does not hold ({len(findings)} findings): seal {first.seal_no}: {first.what}",
+            f"the log of the ledger does not hold (findings: {len(findings)}): {findings[0]}",
             next_step="migrate ledger verify",
         )
 

@@ -19,6 +19,7 @@ from migrate.units import count_text, duration_text
 if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
     from migrate.engine.steer import LedgerView
+    from migrate.ledger.log import LogFinding
     from migrate.signing.note import Checkpoint
 
 
@@ -64,15 +65,17 @@ def verify(
     holds = Text(
         screen.say("chain_holds", seals=count_text(verdict.seals), entries=count_text(verdict.entries)), style="green"
     )
-    lines = [
-        Text(f"{screen.say('seal')} {finding.seal_no}: {finding.what}", style="red") for finding in verdict.findings
-    ] or [holds]
+    lines = [Text(_told(finding, screen), style="red") for finding in verdict.findings] or [holds]
     if kept is not None and not verdict.findings:
         lines.append(Text(screen.say("log_extends", seals=count_text(kept.size)), style="green"))
     if verdict.unsealed:
         lines.append(Text(screen.say("unsealed", entries=count_text(verdict.unsealed)), style="dim"))
     screen.result(asdict(verdict), *lines)
     return 1 if verdict.findings else 0
+
+
+def _told(finding: LogFinding, screen: Screen) -> str:
+    return f"{screen.say('seal')} {finding.seal_no}: {finding.what}" if finding.seal_no else finding.what
 
 
 def _kept(checkpoint: Path | None, trust: Path | None) -> Checkpoint | None:

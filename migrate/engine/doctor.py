@@ -140,9 +140,7 @@ def _is_driven(ledger: Ledger, run: Run) -> bool:
 def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:
     verdict = verify_log(ledger)
     for finding in verdict.findings[:10]:
-        yield Inspection(
-            "finding", what, f"ledger log, seal {finding.seal_no}: {finding.what}", "migrate ledger verify"
-        )
+        yield Inspection("finding", what, f"ledger log, {finding}", "migrate ledger verify")
     if not verdict.findings:
         yield Inspection("ok", what, f"ledger log: {verdict.seals} seals over {verdict.entries} entries hold")
 

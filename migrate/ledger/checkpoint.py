@@ -98,8 +98,8 @@ def _seals(ledger: Ledger) -> dict[int, bytes]:
     table = ledger.tables.seal
     with ledger.reading() as connection:
         found = connection.execute(sa.select(table.c.seal_no, table.c.hash).order_by(table.c.seal_no)).all()
-    # A hash that was made unreadable has a leaf of its own, which fits no checkpoint.
-    return {number: text.encode() for number, text in found}
+    # A hash that was made unreadable has a leaf of its own, which fits no checkpoint; a seal whose number was, is not there.
+    return {number: str(text).encode() for number, text in found if isinstance(number, int)}
 
 
 def _checkpoint(hashes: Sequence[bytes]) -> Checkpoint:

@@ -235,6 +235,14 @@ def keep(here: Certified) -> None:
     ("kept", "trust"), [("new.cert", "signing.key.pub"), ("note.txt", "signing.key.pub"), ("paper.txt", None)]
 )
 def test_a_kept_checkpoint_finds_a_log_that_was_cut_off(here: Certified, kept: str, trust: str | None) -> None:
+    "a seal without its number": (
+        lambda here: here.target.run("UPDATE migrate_seal SET seal_no = 'x' WHERE seal_no = 2"),
+        "log-cut",
+    ),
+    "bytes for an entry": (
+        lambda here: here.target.run("UPDATE migrate_event SET detail = x'ff' WHERE event_no = 1"),
+        "log",
+    ),
     """In each of its forms it holds for a log that only grew, and finds one whose end was cut off, which the chain alone does not."""
     keep(here)
     here.certify("newer.cert")
