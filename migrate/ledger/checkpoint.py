@@ -64,6 +64,12 @@ def event_finding(sealed: Sealed) -> str | None:
 
 def compare_with_log(ledger: Ledger, kept: Checkpoint) -> None:
     """Raise NotProven unless the log begins with exactly the seals that the checkpoint was made over."""
+    if not ledger.exists():
+        raise NotProven(
+            "log-cut",
+            "the log was removed: there is no ledger in this database",
+            next_step="check the target URL first",
+        )
     seals = _seals(ledger)
     if max(seals, default=0) < kept.size:
         raise NotProven(

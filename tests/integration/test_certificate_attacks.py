@@ -13,7 +13,7 @@ from migrate.certificate.kept import read_kept_checkpoint
 from migrate.certificate.prove import check_proof
 from migrate.engine.options import RunOptions
 from migrate.engine.steer import ledger_verify
-from migrate.errors import InputError, StateError
+from migrate.errors import InputError, NotProven, StateError
 from migrate.ledger.log import LogVerdict, seal_hash
 from migrate.signing.keys import read_private_key
 from tests.integration.certified import Certified, certified, reason
@@ -289,3 +289,24 @@ def test_a_log_that_does_not_hold_is_not_signed(here: Certified) -> None:
     here.target.run("UPDATE migrate_applied SET rows_read = rows_read + 1 WHERE applied_seq = 1")
     assert reason(lambda: here.certify("more.cert")) == "log"
     assert list(here.folder.glob("more*")) == list(here.folder.glob(".certificate*")) == []
+def test_a_log_that_was_removed_is_found_with_a_kept_checkpoint(here: Certified) -> None:
+    """A database without a ledger is none of ours, unless somebody kept a checkpoint of it: then it is a finding."""
+    here.target.run("DROP TABLE migrate_seal")
+    with pytest.raises(StateError, match="no ledger"):
+        ledger_verify(None, RunOptions(target=here.url("target")))
+    assert [each.what for each in found(here, "new.cert").findings] == [
+        "the log was removed: there is no ledger in this database"
+    ]
+
+
+def test_a_checkpoint_may_be_copied_as_people_copy(here: Certified) -> None:
+    """Margins as the terminal shows them, line ends of another system, blank lines and a byte order mark say nothing; a wrong letter does."""
+    keep(here)
+    lines = here.path("paper.txt").read_text(encoding="utf-8").splitlines()
+    here.path("copied.txt").write_bytes(b"\xef\xbb\xbf\r\n" + "".join(f"  {line} \r\n\r\n" for line in lines).encode())
+    assert found(here, "copied.txt", None).findings == ()
+    wrong = lines[2].replace(lines[2][5], "A" if lines[2][5] != "A" else "B", 1)
+    here.path("copied.txt").write_text("\n".join([*lines[:2], wrong]), encoding="utf-8")
+    assert [each.what for each in found(here, "copied.txt", None).findings] != []
+
+
