@@ -102,6 +102,8 @@ def _refuse_existing(file: Path) -> None:
         raise InputError(
             f"there is no folder {file.parent} for the certificate", next_step="make it, or choose another file"
         )
+    if file.is_dir():
+        raise InputError(f"{file} is a folder", next_step="name a file for the certificate")
     for each in (file, beside(file, LEAVES), beside(file, SECRET)):
         if each.exists():
             raise StateError(

@@ -14,6 +14,8 @@ from migrate.cli.options import FILE, Group, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, write_json
 from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.watching import Watcher
+from migrate.errors import InputError
+from migrate.report.words import SHARED
 from migrate.units import count_text
 
 if TYPE_CHECKING:
@@ -91,6 +93,12 @@ def check(screen: Screen, file: Path, *, trust: Path, rehash: Path | None, **ask
     from migrate.engine.options import RunOptions
     from migrate.engine.stop import StopToken
 
+    given = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None]
+    if rehash is None and given:
+        raise InputError(
+            f"{' and '.join(given)}: without --rehash no database is looked at",
+            next_step="give --rehash MAPPING too, or leave them out",
+        )
     made = check_certificate(file, trust)
     holds = [Text(screen.say("certificate_holds"), style="bold green")]
     if rehash is not None:
