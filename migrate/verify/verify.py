@@ -37,7 +37,7 @@ from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
-from migrate.verify.verdict import Coverage, NotVerified, Verification
+from migrate.verify.verdict import Coverage, Note, NotVerified, Verification
 from migrate.write.target import WriteTarget
 
 MOST_DIFFERENCES = 100
@@ -114,7 +114,7 @@ class _Verifier:
                 try:
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
-                    self._findings.not_verified.append(NotVerified("rows that differ", error.message))
+                    self._findings.not_verified.append(NotVerified(Note.of("rows_that_differ"), error.message))
                     compared = None
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
         coverage = (Coverage("source", self._plan.source.relation, "stream", "replayed"), *target.coverage)

@@ -272,6 +272,27 @@ def test_what_can_be_read_of_an_unreadable_row_is_compared(migrate: Migrate, don
     assert differences["changed"]["columns"] == {"amount": {"expected": "1234.50", "actual": "7.00"}}
 
 
+def test_every_unreadable_row_is_named(migrate: Migrate, done: Path) -> None:
+    """The document has each with key and reason; the terminal the first ten, one a line; page and terminal say it in Chinese, too."""
+    change(done, *(f"INSERT INTO paid VALUES ({number}, x'00', '1.00', NULL)" for number in range(100, 112)))
+    code, found = document(migrate, "mapping.yaml")
+    assert code == 1
+    (doubt,) = found["not_verified"]
+    assert [each["key"] for each in doubt["rows"]] == [{"no": str(number)} for number in range(100, 112)]
+    assert {each["reason"].split(":")[0] for each in doubt["rows"]} == {"payer"}
+    told = migrate("verify", "mapping.yaml").out
+    assert (
+        "  paid: 12 rows cannot be read without loss\n    no=100  payer: blob x00 in a column of type varchar(40)"
+        in told
+    )
+    assert "    … and 2 more (--json)\n" in told
+    told = migrate("verify", "mapping.yaml", "--lang", "zh", "--report", "page.html").out
+    assert "  paid：有 12 行无法无损读取\n    no=100  payer: blob x00，却在类型为 varchar(40) 的字段中" in told
+    page = (done / "page.html").read_text(encoding="utf-8")
+    assert "有 12 行无法无损读取" in page
+    assert page.count("却在类型为 varchar(40) 的字段中") == 12
+
+
 def test_what_cannot_be_read_outside_of_the_scope_is_nobodys_doubt(migrate: Migrate, done: Path) -> None:
     """A row of others may hold what it likes; one whose column of the scope itself cannot be read may be ours."""
     scoped = MAPPING.replace("    key: [no]\n", '    key: [no]\n    scope: "no < 100"\n')

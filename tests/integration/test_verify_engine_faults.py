@@ -324,7 +324,7 @@ targets:
     source.run("UPDATE raw SET n = 'nix' WHERE no = 4999")
     found = verified(plan)
     assert (found.verdict, found.exit_code, dict(found.targets)) == ("NOT_VERIFIED", 6, {})
-    assert [each.what for each in found.not_verified] == ["the source"]
+    assert [each.sentences()[0] for each in found.not_verified] == ["the source"]
     tables = verify_tables(TwoTables(source.url, "bill", source.url, "copied", ("no",)))
     assert (tables.verdict, tables.exit_code, dict(tables.targets)) == ("NOT_VERIFIED", 6, {})
 
