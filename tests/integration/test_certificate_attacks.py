@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from migrate.certificate.document import sign_statement
+from migrate.certificate.issue import issue
 from migrate.certificate.kept import read_kept_checkpoint
 from migrate.certificate.prove import check_proof
 from migrate.engine.options import RunOptions
@@ -16,6 +17,7 @@ from migrate.engine.steer import ledger_verify
 from migrate.errors import InputError, NotProven, StateError
 from migrate.ledger.log import LogVerdict, seal_hash
 from migrate.signing.keys import read_private_key
+from migrate.verify.verify import VerifyOptions
 from tests.integration.certified import Certified, certified, reason
 
 
@@ -335,6 +337,25 @@ def test_nothing_is_written_over(here: Certified) -> None:
         with pytest.raises(StateError, match="is there already"):
             here.certify("new.cert")
         assert here.path(name).read_text() == "mine"
+
+
+def test_of_two_that_issue_at_once_one_is_refused(here: Certified) -> None:
+    """The one that is later finds files that were not there when it began: it leaves them, whole, and nothing of its own."""
+    options = VerifyOptions(source=here.url("source"), target=here.url("target"))
+    made: list[dict[str, bytes]] = []
+
+    def overtaken(_side: str, _rows: int) -> None:
+        if not made:
+            made.append({})
+            here.certify("same.cert")
+            made[0] = {path.name: path.read_bytes() for path in here.folder.glob("same.cert*")}
+
+    with pytest.raises(StateError, match="is there already"):
+        issue(here.path("mapping.yaml"), here.path("same.cert"), here.path("signing.key"), options, overtaken)
+    assert set(made[0]) == {"same.cert", "same.cert.leaves", "same.cert.secret"}
+    assert {path.name: path.read_bytes() for path in here.folder.glob("same.cert*")} == made[0]
+    assert list(here.folder.glob(".certificate*")) == []
+    here.check("same.cert")
 
 
 def test_a_log_that_does_not_hold_is_not_signed(here: Certified) -> None:
