@@ -16,7 +16,7 @@ from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, ROW_NUMBER
-from migrate.stores.urls import parse_url, redacted
+from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
@@ -66,8 +66,13 @@ class TwoTables:
 def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
     """Compare two tables column by column of the same name.
 
-    Raises InputError for a table or key column that is not there, or no column in common; EnvironmentFault when a database is out of reach.
+    Raises InputError for a table or key column that is not there, no column in common, or one table in the place of both; EnvironmentFault when a database is out of reach.
     """
+    if _place(asked.source, asked.table) == _place(asked.target, asked.into):
+        raise InputError(
+            f"{asked.table} would be compared with itself, and is always equal to that",
+            next_step="name the other table: --target URL --into U",
+        )
     clock = time.monotonic()
     nonce = secrets.token_hex(16)
     with ExitStack() as open_now:
@@ -102,6 +107,12 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock, of_tables=True,
         coverage=tuple(each.coverage for each in sides.values() if each.coverage is not None),
     )  # fmt: skip
+
+
+def _place(url: str, table: str) -> tuple[object, str]:
+    parsed = parse_url(url)
+    path = sqlite_path(parsed) if dialect_of(parsed) == "sqlite" else None
+    return parsed if path is None else path.resolve(), table
 
 
 def _doubts(not_verified: list[NotVerified]) -> tuple[Verdict, ...]:
@@ -192,7 +203,7 @@ def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[
             continue
         common = _common(source.column(name), target.column(name))
         if common is None:
-            types = {"source": source.column(name).type, "target": target.column(name).type}
+            types = {"source": _type_name(source.column(name)), "target": _type_name(target.column(name))}
             left_out.append(NotVerified(name, Note.of("types_differ", **types)))
         else:
             columns.append((name, common))
@@ -201,6 +212,11 @@ def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[
     if not columns or not set(key) <= set(known):
         raise _incomparable(asked, key, known, left_out)
     return Subject(Contract(tuple(columns), key), key), left_out
+
+
+def _type_name(column: Column) -> str:
+    """The logical type; of one that has none, the database's own word for it."""
+    return column.declared if column.type.kind == "unsupported" and column.declared else str(column.type)
 
 
 def _incomparable(asked: TwoTables, key: tuple[str, ...], known: list[str], left_out: list[NotVerified]) -> InputError:

@@ -43,6 +43,7 @@ _WORST_FIRST: tuple[Verdict, ...] = ("DIFFERENT", "NOT_VERIFIED", "EQUAL_WITH_DE
 
 
 _NO_VALUE: Final = re.compile(r"(.*) is no (exact )?([a-z]+(?:\([0-9, ]+\))?)", re.DOTALL)
+_NOT_HELD: Final = re.compile(r"(.*?) cannot be held: (.*)", re.DOTALL)
 _STRANGER: Final = re.compile(r"(.*) in a column of type (.*)", re.DOTALL)
 """How stores end the sentence about a value that has no place in its column."""
 
@@ -289,6 +290,8 @@ def _in_chinese(reasons: str) -> str:
 def _one_in_chinese(reason: str) -> str:
     if found := _NO_VALUE.fullmatch(reason):
         return f"{found[1]} 不是{'精确的' if found[2] else ''} {found[3]} 值"
+    if found := _NOT_HELD.fullmatch(reason):
+        return f"{found[1]} 的值无法表示：{found[2]}"
     if found := _STRANGER.fullmatch(reason):
         return f"{found[1]}，却在类型为 {found[2]} 的字段中"
     return reason
