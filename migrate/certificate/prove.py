@@ -21,6 +21,10 @@ from migrate.signing.keys import read_private, read_public_key
 
 FORMAT: Final = f"{PROOF}1"
 
+_MEMBERS: Final = frozenset(
+    ("format", "table", "key", "row", "salt", "hidden_key", "leaf", "index", "path", "certificate")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -96,6 +100,9 @@ def check_proof(file: Path, trusted: Path, key: Mapping[str, str] | None = None)
     try:
         if proof["format"] != FORMAT:
             raise NotProven("form", f"not a proof of a version that is known here: {proof['format']}")
+        if set(proof) != _MEMBERS:
+            # Nobody signed what else may be written there, and people would read it as proven.
+            raise NotProven("form", "not a proof: there is more or less in it than in one")
         certificate = check_envelope(proof["certificate"], trusted_key)
         stated = certificate.statement["tables"][proof["table"]]
         contract = certificate.contract(proof["table"])
