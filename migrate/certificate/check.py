@@ -39,7 +39,12 @@ def rehash(certificate: Certificate, path: Path, options: RunOptions, watch: Wat
     """
     text = read_mapping(path).text
     if hashlib.sha256(text.encode()).hexdigest() != certificate.statement["mapping"]["sha256"]:
-        raise NotProven("mapping", "the mapping was altered: it is not the file that was certified", where=str(path))
+        raise NotProven(
+            "mapping",
+            "the mapping was altered: it is not the file that was certified",
+            where=str(path),
+            next_step="give the file that was certified: `migrate ledger show --json` has its text (mapping_text)",
+        )
     (plan,) = plan_run([path], options)
     _check_log(plan, certificate)
     _check_contracts(plan, certificate)
@@ -51,8 +56,6 @@ def _check_log(plan: Plan, certificate: Certificate) -> None:
     store = open_target(plan.target_url, plan.ledger_schema)
     try:
         ledger = Ledger(store, plan.ledger_schema)
-        if not ledger.exists():
-            raise NotProven("log-cut", "the log was removed: there is no ledger in this database")
         compare_with_log(ledger, certificate.checkpoint)
         require_log(ledger)
     finally:
@@ -81,7 +84,10 @@ def _check_rows(target: WriteTarget, url: str, stated: dict[str, Any], watch: Wa
             data.add(chunk.rows)
         rows = data.rows + data.poisoned + unreadable
         if rows != stated["rows"]:
-            raise NotProven("rows", f"there are {rows} rows, and {stated['rows']} were certified", where=target.name)
+            raise _other_rows(f"there are {rows} rows, and {stated['rows']} were certified", target.name)
         if unreadable or data.poisoned or data.root().hex() != stated["data_root"]:
-            raise NotProven("rows", "rows were altered since: their root is another one", where=target.name,
-                            next_step="migrate verify says which, as long as the source is there")  # fmt: skip
+            raise _other_rows("rows were altered since: their root is another one", target.name)
+
+
+def _other_rows(what: str, table: str) -> NotProven:
+    return NotProven("rows", what, where=table, next_step="migrate verify says which, as long as the source is there")

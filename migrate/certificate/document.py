@@ -24,6 +24,8 @@ from migrate.signing.keys import holds, key_id
 from migrate.signing.note import Checkpoint, open_checkpoint, sign_checkpoint
 
 FORMAT: Final = "fapiao-migrate certificate 1"
+PROOF: Final = "fapiao-migrate proof "
+"""How the format of every proof begins."""
 LOGGED: Final = "certificate"
 """Kind of the event by which the log knows a certificate, and the member of its detail with the certificate's digest."""
 
@@ -65,19 +67,52 @@ def read_certificate(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", next_step="check the name of the file") from error
     except ValueError as error:
-        raise NotProven("form", f"not a file of this toolkit: {error}", where=str(path)) from error
+        raise NotProven(
+            "form",
+            f"not a file of this toolkit: {_in_words(error)}",
+            where=str(path),
+            next_step="give the file that `certificate issue` or `certificate prove` wrote",
+        ) from error
 
 
 def check_envelope(envelope: Any, key: Ed25519PublicKey) -> Certificate:
     """The certificate, if the owner of the key signed all of it; NotProven with a reason of its own for each thing that does not hold."""
+    if is_proof(envelope):
+        raise NotProven(
+            "form", "this is the proof for a row, no certificate", next_step="migrate certificate check-proof"
+        )
     try:
         return _checked(envelope, key)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotProven("form", f"not a certificate: {error!r}") from error
+        raise not_of_form("certificate", error) from error
     except MigrateError as error:
         if isinstance(error, NotProven):
             raise
         raise NotProven("form", f"not a certificate: {error.message}") from error
+
+
+def is_proof(content: Any) -> bool:
+    """Whether a file says that it is the proof for a row, of whatever version."""
+    return isinstance(content, dict) and str(content.get("format")).startswith(PROOF)
+
+
+def not_of_form(what: str, error: Exception) -> NotProven:
+    """The refusal of what is no certificate or proof, in words and not in those of Python."""
+    return NotProven("form", f"not a {what}: {_in_words(error)}")
+
+
+def _in_words(error: Exception) -> str:
+    match error:
+        case KeyError():
+            return f"{str(error.args[0])[:80]} is not in it"
+        case UnicodeDecodeError():
+            return "it is no text in UTF-8"
+        case json.JSONDecodeError():
+            return f"it is no JSON from line {error.lineno}, column {error.colno} on"
+        case ValueError():
+            return str(error)
+        case _:
+            return "a part of it is of another kind than it should be"
 
 
 def _checked(envelope: Any, key: Ed25519PublicKey) -> Certificate:

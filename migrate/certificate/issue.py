@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.log import add_event, seal, verify_log
 from migrate.mapping.totals import compile_totals
 from migrate.signing.canonical import canonical_digest, canonical_json
-from migrate.signing.keys import key_id, read_private_key
+from migrate.signing.keys import PRIVATE_MODE, key_id, read_private_key
 from migrate.signing.note import Checkpoint
 from migrate.verify.scans import Watch, unwatched
 from migrate.verify.verdict import Verification
@@ -75,8 +77,9 @@ def issue(path: Path, file: Path, key_file: Path, options: VerifyOptions, watch:
                     tables, totals = collector.finish()
                     statement = _statement(plan, verification, tables, totals)
                     statement["secret_sha256"] = hashlib.sha256(collector.secret).hexdigest()
-                envelope = assemble(statement, _enter(ledger, run.run, statement, key), key)
-                _publish(Path(folder), file, canonical_json(envelope))
+                with _claimed(file):
+                    envelope = assemble(statement, _enter(ledger, run.run, statement, key), key)
+                    _publish(Path(folder), file, canonical_json(envelope))
         except OSError as error:
             raise EnvironmentFault(
                 f"the certificate cannot be written: {error.strerror}",
@@ -90,10 +93,9 @@ def require_log(ledger: Ledger) -> None:
     """Raise NotProven (`log`) unless the log of the ledger holds."""
     findings = verify_log(ledger).findings
     if findings:
-        first = findings[0]
         raise NotProven(
             "log",
-            f"the log of the ledger does not hold ({len(findings)} findings): seal {first.seal_no}: {first.what}",
+            f"the log of the ledger does not hold (findings: {len(findings)}): {findings[0]}",
             next_step="migrate ledger verify",
         )
 
@@ -103,12 +105,38 @@ def _refuse_existing(file: Path) -> None:
         raise InputError(
             f"there is no folder {file.parent} for the certificate", next_step="make it, or choose another file"
         )
+    if file.is_dir():
+        raise InputError(f"{file} is a folder", next_step="name a file for the certificate")
     for each in (file, beside(file, LEAVES), beside(file, SECRET)):
         if each.exists():
-            raise StateError(
-                f"{each} is there already",
-                next_step="choose another file: proofs of an older certificate need its files",
-            )
+            raise _is_there(each)
+
+
+def _is_there(file: Path) -> StateError:
+    return StateError(
+        f"{file} is there already", next_step="choose another file: proofs of an older certificate need its files"
+    )
+
+
+@contextmanager
+def _claimed(file: Path) -> Iterator[None]:
+    """While the block runs, nobody else publishes under this name: whoever issues at the same time, and is later, is refused.
+
+    The claim is FILE.leaves, empty; it goes again when the block fails.
+    """
+    leaves = beside(file, LEAVES)
+    try:
+        os.close(os.open(leaves, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE))
+    except FileExistsError as error:
+        raise _is_there(leaves) from error
+    try:
+        for each in (file, beside(file, SECRET)):
+            if each.exists():
+                raise _is_there(each)
+        yield
+    except BaseException:
+        leaves.unlink()
+        raise
 
 
 def _statement(

@@ -18,14 +18,18 @@ def read_kept_checkpoint(file: Path, trusted: Path | None) -> Checkpoint:
     """
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}", next_step="check the name of the file") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}", next_step="check the name of the file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text in UTF-8", next_step="check the name of the file") from error
     if trusted is None:
-        if text.startswith("{") or "\n\n" in text.strip():
+        if text.startswith("{") or any(line.startswith("— ") for line in text.splitlines()):
             raise InputError(
                 f"{file} is signed: by whom shall it be?", next_step="--trust PUBKEY, the key of whoever issued it"
             )
-        return read_checkpoint(text.strip() + "\n")
+        # Typed by people on any system: margins, blank lines and line ends say nothing.
+        lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+        return read_checkpoint("".join(f"{line}\n" for line in lines if line))
     key = read_public_key(trusted)
     if not text.startswith("{"):
         return open_checkpoint(text, key)

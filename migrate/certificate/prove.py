@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from migrate.certificate.collect import LEAVES, SECRET
-from migrate.certificate.document import Certificate, check_envelope, read_certificate
+from migrate.certificate.document import PROOF, Certificate, check_envelope, is_proof, not_of_form, read_certificate
 from migrate.certificate.hiding import hidden_key, salt_of, salted_row
 from migrate.certificate.issue import beside
 from migrate.certificate.leaves import TableLeaves
@@ -19,7 +19,11 @@ from migrate.checksum.merkle import HASH_BYTES, inclusion_path, leaf_hash, root_
 from migrate.errors import InputError, NotProven
 from migrate.signing.keys import read_private, read_public_key
 
-FORMAT: Final = "fapiao-migrate proof 1"
+FORMAT: Final = f"{PROOF}1"
+
+_MEMBERS: Final = frozenset(
+    ("format", "table", "key", "row", "salt", "hidden_key", "leaf", "index", "path", "certificate")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,10 @@ def prove(file: Path, key: Mapping[str, str], table: str | None = None) -> dict[
     files that do not belong together (`secret`, `leaves`).
     """
     envelope = read_certificate(file)
+    if is_proof(envelope):
+        raise NotProven(
+            "form", "this is a proof already, no certificate", where=str(file), next_step="name the certificate"
+        )
     name, contract = _table_of(envelope, key, table, file)
     stated = envelope["certificate"]["tables"][name]
     encoded = key_encoding(contract, key)
@@ -87,15 +95,20 @@ def check_proof(file: Path, trusted: Path, key: Mapping[str, str] | None = None)
     """
     trusted_key = read_public_key(trusted)
     proof = read_certificate(file)
+    if not is_proof(proof) and isinstance(proof, dict) and "signature" in proof:
+        raise NotProven("form", "this is a certificate, no proof for a row", next_step="migrate certificate check")
     try:
         if proof["format"] != FORMAT:
             raise NotProven("form", f"not a proof of a version that is known here: {proof['format']}")
+        if set(proof) != _MEMBERS:
+            # Nobody signed what else may be written there, and people would read it as proven.
+            raise NotProven("form", "not a proof: there is more or less in it than in one")
         certificate = check_envelope(proof["certificate"], trusted_key)
         stated = certificate.statement["tables"][proof["table"]]
         contract = certificate.contract(proof["table"])
         row = _require_whole(proof, contract, stated)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotProven("form", f"not a proof: {error!r}") from error
+        raise not_of_form("proof", error) from error
     if key is not None and not _is_row_of(contract, row, key):
         raise NotProven("key", f"a proof for another row: {_shown(proof['key'])}")
     return Proven(certificate, proof["table"], proof["key"], row)

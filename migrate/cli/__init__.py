@@ -25,6 +25,7 @@ from migrate.cli.rejects import rejects
 from migrate.cli.rollback import rollback
 from migrate.cli.run import run
 from migrate.cli.schema import schema
+from migrate.cli.signals import end_on_sigterm
 from migrate.cli.status import status
 from migrate.cli.steer import pause, resume, throttle
 from migrate.cli.verify import verify
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(first_screen(words))
     try:
+        end_on_sigterm()
         code = cli.main(words, prog_name="migrate", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except MigrateError as error:

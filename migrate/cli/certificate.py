@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from migrate.cli.options import FILE, Group, source_and_target, with_screen
 from migrate.cli.screen import Screen, add_rows, write_json
 from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.watching import Watcher
+from migrate.errors import InputError
+from migrate.report.words import SHARED
 from migrate.units import count_text
 
 if TYPE_CHECKING:
@@ -91,6 +93,12 @@ def check(screen: Screen, file: Path, *, trust: Path, rehash: Path | None, **ask
     from migrate.engine.options import RunOptions
     from migrate.engine.stop import StopToken
 
+    given = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None]
+    if rehash is None and given:
+        raise InputError(
+            f"{' and '.join(given)}: without --rehash no database is looked at",
+            next_step="give --rehash MAPPING too, or leave them out",
+        )
     made = check_certificate(file, trust)
     holds = [Text(screen.say("certificate_holds"), style="bold green")]
     if rehash is not None:
@@ -145,18 +153,31 @@ def _pictures(made: Certificate, screen: Screen) -> Iterator[RenderableType]:
     """What the certificate states, and the three lines for the sign-off sheet."""
     stated = made.statement
     yield Text.assemble(
-        (stated["mapping"]["name"], "bold"), "  ", (stated["verdict"], "bold green"), "  ", (stated["run"], "dim")
+        (stated["mapping"]["name"], "bold"),
+        "  ",
+        (_verdict(stated, screen), "bold green"),
+        "  ",
+        (stated["run"], "dim"),
     )
     yield Text(f"{stated['source']} → {stated['target']}", style="dim")
     yield Text()
-    tables = (
-        (name, count_text(table["rows"]), table["verdict"], table["data_root"])
-        for name, table in stated["tables"].items()
-    )
-    yield add_rows(screen.table("table", "rows", "verdict", "data_root", numbers=[1]), tables)
+    tables = ((name, count_text(table["rows"]), _verdict(table, screen)) for name, table in stated["tables"].items())
+    yield add_rows(screen.table("table", "rows", "verdict", numbers=[1]), tables)
     for rule in stated["rules"]:
         yield Text(f"{screen.say('rules')}: {rule}")
+    roots = (f"{table['data_root']}  {name}" for name, table in stated["tables"].items())
+    yield from _to_copy("data_root", roots, screen)
+    yield from _to_copy("checkpoint_lines", str(made.checkpoint).splitlines(), screen)
+
+
+def _to_copy(heading: str, lines: Iterable[str], screen: Screen) -> Iterator[Text]:
+    """Lines that people copy and compare: a hash is never broken, whatever the width of the terminal."""
     yield Text()
-    yield Text(screen.say("checkpoint_lines"), style="dim")
-    for line in str(made.checkpoint).splitlines():
+    yield Text(screen.say(heading), style="dim")
+    for line in lines:
         yield Text(f"  {line}", no_wrap=True, overflow="ignore")
+
+
+def _verdict(stated: Mapping[str, Any], screen: Screen) -> str:
+    key = f"verdict_{stated['verdict']}"
+    return screen.say(key) if key in SHARED else str(stated["verdict"])

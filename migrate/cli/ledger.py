@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
     from migrate.engine.prune import UndoSpace
     from migrate.engine.steer import LedgerView
+    from migrate.ledger.log import LogFinding
     from migrate.signing.note import Checkpoint
 
 
@@ -67,9 +68,7 @@ def verify(
     holds = Text(
         screen.say("chain_holds", seals=count_text(verdict.seals), entries=count_text(verdict.entries)), style="green"
     )
-    lines = [
-        Text(f"{screen.say('seal')} {finding.seal_no}: {finding.what}", style="red") for finding in verdict.findings
-    ] or [holds]
+    lines = [Text(_told(finding, screen), style="red") for finding in verdict.findings] or [holds]
     if kept is not None and not verdict.findings:
         lines.append(Text(screen.say("log_extends", seals=count_text(kept.size)), style="green"))
     if verdict.unsealed:
@@ -109,6 +108,10 @@ def _space(space: UndoSpace) -> dict[str, str]:
         "chunks": count_text(space.chunks),
         "rows": count_text(space.records),
     }
+
+
+def _told(finding: LogFinding, screen: Screen) -> str:
+    return f"{screen.say('seal')} {finding.seal_no}: {finding.what}" if finding.seal_no else finding.what
 
 
 def _kept(checkpoint: Path | None, trust: Path | None) -> Checkpoint | None:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.asking import ask
+from migrate.cli.characters import data_text, side_text
 from migrate.cli.driving import driven
 from migrate.cli.options import FILE, Command, in_target, with_screen
-from migrate.cli.screen import Screen, add_rows, cell
+from migrate.cli.screen import Screen, cell
 from migrate.cli.summaries import summary
+from migrate.report.visible import pieces
 from migrate.units import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from migrate.engine.options import RunOptions
     from migrate.rollback.batch import Standing
     from migrate.rollback.survey import Survey
 
 _REFUSED = 4
+LISTED: Final = 20
+"""Rows that are shown before the rest is left to `--json`."""
 
 
 @click.command(cls=Command, example="migrate rollback mapping.yaml --dry-run")
@@ -105,18 +111,32 @@ def _figures(seen: Survey) -> dict[str, str]:
     }
 
 
-def _rows(screen: Screen, rows: Sequence[Standing]) -> list[RenderableType]:
-    """The rows that stay, with what they were before the run and what they are now; nothing where there are none."""
-    if not rows:
-        return []
-    table = screen.table("target", "row", "reason", "before_run", "there_now")
-    add_rows(table, ((each.target, each.name, each.why, _content(each.before), _content(each.found)) for each in rows))
-    return [Text(), table]
+def _rows(screen: Screen, rows: Sequence[Standing]) -> Iterator[RenderableType]:
+    """The first rows that stay, with what they were before the run and what they are now; nothing where there are none."""
+    for each in rows[:LISTED]:
+        yield Text()
+        yield Text("  ").join([data_text(each.target, "bold"), data_text(each.name), data_text(each.why, "yellow")])
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        grid.add_row(screen.say("before_run"), _content(each.before, screen))
+        grid.add_row(screen.say("there_now"), _content(each.found, screen))
+        yield Padding(grid, (0, 0, 0, 2))
+    if len(rows) > LISTED:
+        yield Text()
+        yield Text(screen.say("more_rows", count=count_text(len(rows) - LISTED)), style="dim")
 
 
-def _content(row: dict[str, object] | None) -> Text:
+def _content(row: dict[str, object] | None, screen: Screen) -> Text:
     if row is None:
-        return cell(None)
+        return Text(screen.say("no_row"), style="dim italic")
     # Most columns of an invoice are empty: what is NULL is left out, `--json` has it.
     known = {name: value for name, value in row.items() if value is not None}
-    return Text("  ").join(Text.assemble((f"{name} ", "dim"), cell(value)) for name, value in known.items())
+    return Text("  ").join(
+        Text.assemble((f"{name} ", "dim"), side_text(pieces(_plain(value)), "NULL", screen))
+        for name, value in known.items()
+    )
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else cell(value).plain

@@ -69,13 +69,18 @@ class Screen:
     def show(self, *renderables: RenderableType) -> None:
         """Show tables and texts, one below the other."""
         if self.out.is_terminal:
-            self.out.print(*renderables, sep="\n")
+            self._print(renderables)
             return
         # Padding to the width of the page is of no use in a file, and in the way of whoever compares it.
         with self.out.capture() as captured:
-            self.out.print(*renderables, sep="\n")
+            self._print(renderables)
         self.text("\n".join(line.rstrip() for line in captured.get().splitlines()))
         sys.stdout.flush()
+
+    def _print(self, renderables: Iterable[RenderableType]) -> None:
+        for each in renderables:
+            # A line that is to stay whole is left to the terminal, which breaks it and copies it whole; rich would cut it.
+            self.out.print(each, soft_wrap=isinstance(each, Text) and bool(each.no_wrap))
 
     def lines(self, document: object, *lines: Text) -> None:
         """Show a result whose lines are for editors and other programs: they are never broken."""

@@ -24,6 +24,12 @@ _AWAKE_SECONDS: Final = 0.2
 T = TypeVar("T")
 
 
+def end_on_sigterm() -> None:
+    """Until a command listens for signals by itself, SIGTERM ends it as Ctrl-C does: exit 130, with a word about it, and not a killed process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 @contextmanager
 def stop_on_signals(stop: StopToken, announce: Callable[[], None] = lambda: None) -> Iterator[None]:
     """While the block runs, the first SIGINT or SIGTERM sets `stop` and calls `announce`; the second ends the process (130).

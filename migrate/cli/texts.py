@@ -160,7 +160,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "totals_off": ("control totals that differ", "不符的控制总数"),
     "sum": ("sum", "合计项"),
     "differences": ("differences", "差异"),
-    "more_in_report": ("… and {count} more (--max-differences N, --report FILE, --json)", "… 另有 {count} 处（--max-differences N、--report FILE、--json）"),
+    "more_differences": (
+        "… and {count} more (--report FILE and --json list --max-differences N of them)",
+        "… 另有 {count} 处（--report FILE 与 --json 可列出 --max-differences N 处）",
+    ),
+    "more_totals": ("… and {count} more (--report FILE, --json)", "… 另有 {count} 组（--report FILE、--json）"),
+    "more_rows": ("… and {count} more (--json)", "… 另有 {count} 行（--json）"),
     "unverified": ("not verified", "未核验"),
     "rejects_off": ("rejects: the ledger does not agree", "拒收记录：台账与核验不符"),
     "rejects_beside": (
@@ -208,10 +213,9 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "nothing_in_the_way": ("nothing stands in the way", "没有阻碍"),
     "in_the_way": ("rows that are not as the run left them: {count}", "写入后又被改动的行：{count}"),
-    "row": ("row", "行"),
-    "reason": ("reason", "原因"),
     "before_run": ("before the run", "任务之前"),
     "there_now": ("there now", "当前内容"),
+    "no_row": ("no such row", "无此行"),
     "doctor_fine": ("everything looks well", "一切正常"),
 }  # fmt: skip
 

@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from migrate.cli.characters import data_text, side_text
 from migrate.cli.screen import Screen
 from migrate.report.figures import gap, looks_of, outcomes, unit_text
-from migrate.report.visible import Piece, Pieces, compared, pieces
+from migrate.report.visible import compared
 from migrate.report.words import SHARED
 from migrate.units import count_text, duration_text
 from migrate.verify.verdict import (
@@ -21,6 +22,7 @@ from migrate.verify.verdict import (
     Cell,
     Coverage,
     Difference,
+    NotVerified,
     Recorded,
     TargetResult,
     TotalDifference,
@@ -44,8 +46,6 @@ _KINDS: Final = {
     "superseded": "cyan",
 }
 _ALWAYS_SHOWN: Final = ("missing", "extra", "changed")
-_DIFFERS: Final = "bold yellow"
-_CODE: Final = "bold magenta"
 _INDENT: Final = 2
 _UNBOUNDED: Final = 10_000
 
@@ -56,10 +56,10 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
     At most `LISTED` differences and groups of totals are shown, with the number of all the others.
     """
     sections = (
-        ("rules", [_data(rule) for rule in verification.rules]),
+        ("rules", [data_text(rule) for rule in verification.rules]),
         ("totals_off", list(_totals(verification, screen))),
         ("differences", list(_differences(verification, screen))),
-        ("unverified", [Text(": ").join([_data(each.what), _data(each.why)]) for each in verification.not_verified]),
+        ("unverified", list(_not_verified(verification.not_verified, screen))),
         ("rejects_off", _rejects(verification.rejects, screen)),
     )
     parts: list[RenderableType] = [_title(verification, screen), _indented(_head(verification, screen))]
@@ -70,10 +70,23 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
     return Group(*parts, Text(), _indented([*scans, *_foot(verification)]))
 
 
+def _not_verified(found: Iterable[NotVerified], screen: Screen) -> Iterator[RenderableType]:
+    """What, and why; of rows that cannot be read the first, each with its key and reason."""
+    chinese = screen.settings.lang == "zh"
+    for each in found:
+        yield Text("：" if chinese else ": ").join(map(data_text, each.sentences(chinese=chinese)))
+        rows = [
+            Text("  ").join([*_pairs(row.key), data_text(row.told(chinese=chinese), "dim")])
+            for row in each.rows[:LISTED]
+        ]
+        if rows:
+            yield _indented([*rows, *_more(each.count - len(rows), screen, "more_rows")])
+
+
 def _title(verification: Verification, screen: Screen) -> Text:
-    parts = [_data(verification.mapping, "bold"), _verdict(verification.verdict, screen)]
+    parts = [data_text(verification.mapping, "bold"), _verdict(verification.verdict, screen)]
     if verification.run is not None:
-        parts.append(_data(verification.run, "dim"))
+        parts.append(data_text(verification.run, "dim"))
     return Text("  ").join(parts)
 
 
@@ -99,11 +112,11 @@ def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
 def _scanned(coverage: Coverage, screen: Screen) -> Text:
     """How a table was summed up, why, and what the self-test and the database say about it."""
     parts = [
-        Text.assemble(screen.say(f"side_{coverage.side}"), " ", _data(coverage.table)),
+        Text.assemble(screen.say(f"side_{coverage.side}"), " ", data_text(coverage.table)),
         Text.assemble(screen.say(f"scan_{coverage.scan}"), ": ", screen.say(f"reason_{coverage.reason}")),
     ]
     if coverage.detail is not None:
-        parts.append(_data(coverage.detail))
+        parts.append(data_text(coverage.detail))
     if coverage.tested:
         parts.append(Text(screen.say("scan_tested", count=count_text(coverage.tested))))
     line = Text(" · ").join(parts)
@@ -112,9 +125,9 @@ def _scanned(coverage: Coverage, screen: Screen) -> Text:
 
 
 def _foot(verification: Verification) -> list[Text]:
-    ends = Text(" → ", style="dim").join([_data(verification.source, "dim"), _data(verification.target, "dim")])
+    ends = Text(" → ", style="dim").join([data_text(verification.source, "dim"), data_text(verification.target, "dim")])
     took = Text(f" · {duration_text(verification.seconds)}", style="dim")
-    return [ends, Text.assemble(_data(verification.began, "dim"), took)]
+    return [ends, Text.assemble(data_text(verification.began, "dim"), took)]
 
 
 def _explained(what: str, count: int, screen: Screen) -> Text:
@@ -134,8 +147,8 @@ def _targets(targets: Mapping[str, TargetResult], screen: Screen) -> RenderableT
     for name, result in targets.items():
         rows = [Text(count_text(count)) for count in (result.source_rows, result.target_rows)]
         counts = [*rows, *(_count(kind, found[name][kind]) for kind in shown)]
-        table.add_row(_data(name), *counts, _verdict(result.verdict, screen))
-        blocks.add_row(_data(name), _verdict(result.verdict, screen))
+        table.add_row(data_text(name), *counts, _verdict(result.verdict, screen))
+        blocks.add_row(data_text(name), _verdict(result.verdict, screen))
         for heading, count in zip(headings[1:], counts, strict=True):
             blocks.add_row(Text(f"  {screen.say(heading)}"), count)
     return table if _fits(table, screen) else blocks
@@ -145,17 +158,17 @@ def _totals(verification: Verification, screen: Screen) -> Iterator[RenderableTy
     for total in verification.totals[:LISTED]:
         yield _by(total)
         yield _indented([_sums(total.sums, screen)])
-    yield from _more(len(verification.totals) - LISTED, screen)
+    yield from _more(len(verification.totals) - LISTED, screen, "more_totals")
 
 
 def _by(total: TotalDifference) -> Text:
-    return Text("  ").join([_data(total.target), *_pairs(total.by)])
+    return Text("  ").join([data_text(total.target), *_pairs(total.by)])
 
 
 def _sums(sums: Mapping[str, Cell], screen: Screen) -> RenderableType:
     table = screen.table("sum", "expected", "actual", "gap", numbers=range(1, 4))
     for name, cell in sums.items():
-        table.add_row(_data(name), *_sides(cell, screen, none="not_there"), Text(gap(cell) or ""))
+        table.add_row(data_text(name), *_sides(cell, screen, none="not_there"), Text(gap(cell) or ""))
     # Two indents stand before it.
     return table if _fits(table, screen, 2 * _INDENT) else _cells(sums, screen, none="not_there")
 
@@ -168,8 +181,8 @@ def _differences(verification: Verification, screen: Screen) -> Iterator[Rendera
         if each.columns:
             yield _indented([_cells(each.columns, screen)])
         if each.note is not None:
-            yield _indented([_data(each.note.text(chinese=screen.settings.lang == "zh"), "dim")])
-    yield from _more(sum(map(_found, verification.targets.values())) - len(listed), screen)
+            yield _indented([data_text(each.note.text(chinese=screen.settings.lang == "zh"), "dim")])
+    yield from _more(sum(map(_found, verification.targets.values())) - len(listed), screen, "more_differences")
 
 
 def _found(result: TargetResult) -> int:
@@ -180,7 +193,7 @@ def _difference(target: str, difference: Difference, screen: Screen) -> Text:
     kind = Text(screen.say(f"kind_{difference.kind}"), style=_KINDS[difference.kind])
     if difference.columns or difference.cause != "unknown":
         kind.append(f" · {screen.say(f'cause_{difference.cause}')}")
-    return Text("  ").join([kind, _data(target), *_pairs(difference.key)])
+    return Text("  ").join([kind, data_text(target), *_pairs(difference.key)])
 
 
 def _cells(cells: Mapping[str, Cell], screen: Screen, none: str | None = None) -> Table:
@@ -191,7 +204,7 @@ def _cells(cells: Mapping[str, Cell], screen: Screen, none: str | None = None) -
     grid.add_column(overflow="fold")
     for name, cell in cells.items():
         expected, actual = _sides(cell, screen, none)
-        grid.add_row(_data(name), screen.say("expected"), expected)
+        grid.add_row(data_text(name), screen.say("expected"), expected)
         grid.add_row("", screen.say("actual"), actual)
     return grid
 
@@ -199,36 +212,14 @@ def _cells(cells: Mapping[str, Cell], screen: Screen, none: str | None = None) -
 def _sides(cell: Cell, screen: Screen, none: str | None = None) -> tuple[Text, Text]:
     expected, actual = compared(*cell.readable)
     absent = "NULL" if none is None else screen.say(none)
-    return _side(expected, absent, screen), _side(actual, absent, screen)
-
-
-def _side(parts: Pieces | None, absent: str, screen: Screen) -> Text:
-    if parts is None:
-        return Text(absent, style="dim italic")
-    if not parts:
-        return Text(screen.say("empty_text"), style="dim italic")
-    return Text.assemble(*(_piece(part, screen) for part in parts))
-
-
-def _piece(part: Piece, screen: Screen) -> tuple[str, str]:
-    if part.left_out:
-        return f"… {screen.say('left_out_characters', count=count_text(part.left_out))} …", "dim"
-    if part.code:
-        return part.written, _CODE
-    return part.text, _DIFFERS if part.differs else ""
-
-
-def _data(value: str | None, style: str = "") -> Text:
-    """A text of the data, with its invisible characters; nothing is left out."""
-    if value is None:
-        return Text("NULL", style="dim italic")
-    parts = pieces(value, whole=True)
-    return Text.assemble(*((part.written, _CODE if part.code else style) for part in parts))
+    return side_text(expected, absent, screen), side_text(actual, absent, screen)
 
 
 def _pairs(values: Mapping[str, str | None]) -> Iterable[Text]:
     """Names with their values; a text of no character is seen by its quotes."""
-    return (Text.assemble(_data(name), "=", _data("''" if value == "" else value)) for name, value in values.items())
+    return (
+        Text.assemble(data_text(name), "=", data_text("''" if value == "" else value)) for name, value in values.items()
+    )
 
 
 def _rejects(rejects: Recorded | None, screen: Screen) -> list[RenderableType]:
@@ -237,16 +228,16 @@ def _rejects(rejects: Recorded | None, screen: Screen) -> list[RenderableType]:
     counts = {name: count_text(getattr(rejects, name)) for name in ("derived", "recorded", "differ")}
     lists = {"only_derived": rejects.only_derived, "only_recorded": rejects.only_recorded}
     units = [
-        Text.assemble(screen.say(name), ": ", _data(unit_text(unit)))
+        Text.assemble(screen.say(name), ": ", data_text(unit_text(unit)))
         for name, units in lists.items()
         for unit in units[:LISTED]
     ]
     return [Text(screen.say("rejects_beside", **counts)), *units]
 
 
-def _more(count: int, screen: Screen) -> Iterator[Text]:
+def _more(count: int, screen: Screen, key: str) -> Iterator[Text]:
     if count > 0:
-        yield Text(screen.say("more_in_report", count=count_text(count)), style="dim")
+        yield Text(screen.say(key, count=count_text(count)), style="dim")
 
 
 def _count(kind: str, count: int) -> Text:

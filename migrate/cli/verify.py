@@ -14,7 +14,7 @@ from migrate.cli.options import FILE, Command, source_and_target, with_screen
 from migrate.cli.screen import Screen
 from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.watching import Watcher
-from migrate.errors import EnvironmentFault, InputError
+from migrate.errors import EnvironmentFault, InputError, StateError
 
 if TYPE_CHECKING:
     from migrate.verify.scans import Watch
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Compare = Callable[[Watch], Verification]
 
 _OF_TABLES = ("table", "into", "key")
+_PAGE = b"<!doctype html>"
+"""How a report begins."""
 
 
 @click.command(cls=Command, example="migrate verify mapping.yaml --report verification.html")
@@ -63,11 +65,9 @@ def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked
     from migrate.engine.stop import StopToken
 
     compare = _two_tables(asked) if mapping is None else _mapped(mapping, asked)
-    if report is not None and not report.parent.is_dir():
+    if report is not None:
         # Told before hours of reading, not after them.
-        raise InputError(
-            f"there is no folder {report.parent} for the report", next_step="make it, or choose another file"
-        )
+        _refuse_place(report)
     stop = StopToken()
     with Watcher(screen, stop) as watch, stop_on_signals(stop):
         verification = beside(lambda: compare(watch))
@@ -89,7 +89,8 @@ def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
     given = [f"--{name}" for name in _OF_TABLES if asked[name]]
     if given:
         raise InputError(
-            f"{' and '.join(given)} belong to two tables without a mapping", next_step="leave out the mapping, or these"
+            f"{' and '.join(given)} {'belongs' if len(given) == 1 else 'belong'} to two tables without a mapping",
+            next_step=f"leave out the mapping, or {'this' if len(given) == 1 else 'these'}",
         )
     options = VerifyOptions(
         asked["source"],
@@ -147,6 +148,33 @@ def _key(given: tuple[str, ...]) -> tuple[str, ...]:
     if twice:
         raise InputError(f"--key names {', '.join(twice)} more than once", next_step="name each column once")
     return tuple(names)
+
+
+def _refuse_place(report: Path) -> None:
+    """Raise InputError where no file can be, StateError for a file that is no page: a slip of the hand must not cost a database."""
+    if not report.parent.is_dir():
+        raise InputError(
+            f"there is no folder {report.parent} for the report", next_step="make it, or choose another file"
+        )
+    if report.is_dir():
+        raise InputError(f"{report} is a folder", next_step="name a file for the report")
+    if report.is_file() and not _is_page(report):
+        raise StateError(
+            f"{report} is there already, and is no report",
+            next_step="choose another file: only a report is written over",
+        )
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file may be written over: it is a page, or empty."""
+    try:
+        with file.open("rb") as content:
+            start = content.read(len(_PAGE))
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{file} cannot be read: {error.strerror}", next_step="choose another file for the report"
+        ) from error
+    return start in (b"", _PAGE)
 
 
 def _write(screen: Screen, verification: Verification, report: Path) -> Text:

@@ -11,22 +11,23 @@ from migrate.errors import InputError, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.runs import Run, all_runs, current_run, read_passes
 from migrate.mapping.reader import read_mapping
-from migrate.stores.opening import open_target
+from migrate.stores.opening import open_present_target
 
 
 @contextmanager
-def ledger_of(path: Path | None, options: RunOptions) -> Iterator[tuple[Ledger, str | None]]:
-    """(ledger, name of the mapping or None). Raises StateError when the database has no ledger."""
+def ledger_of(path: Path | None, options: RunOptions, *, required: bool = True) -> Iterator[tuple[Ledger, str | None]]:
+    """(ledger, name of the mapping or None). Raises StateError when the database has no ledger, unless that is not `required`."""
     name, url = None, options.target
     if path is not None:
         mapping = read_mapping(path)
         name, url = mapping.name, options.target or mapping.target.url
     if url is None:
         raise InputError("which database?", next_step="give a mapping file that names its target, or --target URL")
-    store = open_target(url, options.ledger_schema)
+    store = open_present_target(url, options.ledger_schema)
     try:
         ledger = Ledger(store, options.ledger_schema)
-        ledger.require()
+        if required:
+            ledger.require()
         yield ledger, name
     finally:
         store.close()

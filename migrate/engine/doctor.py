@@ -21,8 +21,8 @@ from migrate.ledger.log import seal, verify_log
 from migrate.ledger.runs import Run, all_runs, now_ms
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
-from migrate.stores.opening import open_source, open_target
-from migrate.stores.urls import parse_url, redacted, sqlite_path
+from migrate.stores.opening import open_present_target, open_source
+from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 
 CLOCK_SECONDS = 5.0
 """Difference between two clocks that a person should know of: far above network delay, far below any overlap window."""
@@ -84,7 +84,7 @@ def _source(mapping: Mapping, options: RunOptions) -> Iterator[Inspection]:
 
 def _target(url: str, options: RunOptions) -> Iterator[Inspection]:
     what = f"target {redacted(url)}"
-    store = open_target(url, options.ledger_schema)
+    store = open_present_target(url, options.ledger_schema)
     try:
         ledger = Ledger(store, options.ledger_schema)
         versions = ", ".join(f"{name} {value}" for name, value in sorted(store.fingerprint().items()))
@@ -114,7 +114,8 @@ def _clock(what: str, theirs: float) -> Inspection:
 
 
 def _disk(what: str, url: str) -> Iterator[Inspection]:
-    path = sqlite_path(parse_url(url))
+    parsed = parse_url(url)
+    path = sqlite_path(parsed) if dialect_of(parsed) == "sqlite" else None
     if path is None:
         return
     free = shutil.disk_usage(path.resolve().parent).free
@@ -140,9 +141,7 @@ def _is_driven(ledger: Ledger, run: Run) -> bool:
 def _chain(what: str, ledger: Ledger) -> Iterator[Inspection]:
     verdict = verify_log(ledger)
     for finding in verdict.findings[:10]:
-        yield Inspection(
-            "finding", what, f"ledger log, seal {finding.seal_no}: {finding.what}", "migrate ledger verify"
-        )
+        yield Inspection("finding", what, f"ledger log, {finding}", "migrate ledger verify")
     if not verdict.findings:
         yield Inspection("ok", what, f"ledger log: {verdict.seals} seals over {verdict.entries} entries hold")
 

@@ -75,11 +75,16 @@ def ledger_show(path: Path, options: RunOptions) -> LedgerView:
 
 
 def ledger_verify(path: Path | None, options: RunOptions, kept: Checkpoint | None = None) -> LogVerdict:
-    """Check the chain of a ledger, everything that it seals, and that it begins with what a kept checkpoint was made over."""
+    """Check the chain of a ledger, everything that it seals, and that it begins with what a kept checkpoint was made over.
+
+    Without such a checkpoint, StateError where there is no ledger; with one, that is a finding: there was one.
+    """
     # Its cryptography holds 10 MB (measured), which no run needs.
     from migrate.ledger.checkpoint import checkpoint_findings
 
-    with ledger_of(path, options) as (ledger, _):
+    with ledger_of(path, options, required=kept is None) as (ledger, _):
+        more = () if kept is None else tuple(checkpoint_findings(ledger, kept))
+        if not ledger.exists():
+            return LogVerdict(0, 0, 0, more)
         verdict = verify_log(ledger)
-        more = [] if kept is None else checkpoint_findings(ledger, kept)
         return replace(verdict, findings=(*verdict.findings, *more))

@@ -64,6 +64,12 @@ def event_finding(sealed: Sealed) -> str | None:
 
 def compare_with_log(ledger: Ledger, kept: Checkpoint) -> None:
     """Raise NotProven unless the log begins with exactly the seals that the checkpoint was made over."""
+    if not ledger.exists():
+        raise NotProven(
+            "log-cut",
+            "the log was removed: there is no ledger in this database",
+            next_step="check the target URL first",
+        )
     seals = _seals(ledger)
     if max(seals, default=0) < kept.size:
         raise NotProven(
@@ -98,8 +104,8 @@ def _seals(ledger: Ledger) -> dict[int, bytes]:
     table = ledger.tables.seal
     with ledger.reading() as connection:
         found = connection.execute(sa.select(table.c.seal_no, table.c.hash).order_by(table.c.seal_no)).all()
-    # A hash that was made unreadable has a leaf of its own, which fits no checkpoint.
-    return {number: text.encode() for number, text in found}
+    # A hash that was made unreadable has a leaf of its own, which fits no checkpoint; a seal whose number was, is not there.
+    return {number: str(text).encode() for number, text in found if isinstance(number, int)}
 
 
 def _checkpoint(hashes: Sequence[bytes]) -> Checkpoint:

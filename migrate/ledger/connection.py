@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from migrate.errors import EnvironmentFault, StateError, TransientFault
+from migrate.errors import DataError, EnvironmentFault, StateError, TransientFault
 from migrate.ledger.clock import clock_ms
 from migrate.ledger.tables import LedgerTables, ledger_tables
 from migrate.stores.port import TargetStore
@@ -82,6 +82,11 @@ class Ledger:
     def _faults(self, what: str) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"could not {what}: it holds bytes that are no text, and the toolkit never wrote any",
+                next_step="find out who changed it: look for them with the database's own tools",
+            ) from error
         except sa.exc.OperationalError as error:
             raise TransientFault(
                 f"could not {what}: {_first_line(error)}", next_step="run the same command again"

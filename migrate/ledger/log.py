@@ -25,10 +25,13 @@ _ATTEMPTS = 8
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """Something in the log that does not hold."""
+    """Something in the log that does not hold; `seal_no` is 0 where no seal in particular says so."""
 
     seal_no: int
     what: str
+
+    def __str__(self) -> str:
+        return f"seal {self.seal_no}: {self.what}" if self.seal_no else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,12 @@ def verify_log(ledger: Ledger) -> LogVerdict:
     previous, expected, sealed = FIRST, 1, 0
     for row in seals:
         findings += _check_seal(row, expected, previous)
-        entries = _listed(row["entries"])
+        entries = _listed(row["entries"]) or []
         findings += _check_entries(row["seal_no"], present.get(row["run"], {}), entries)
         sealed += len(entries)
-        previous, expected = row["hash"], row["seal_no"] + 1
+        previous = row["hash"]
+        # SQLite lets a text stand where the number was.
+        expected = row["seal_no"] + 1 if isinstance(row["seal_no"], int) else expected + 1
     for run in present:
         findings += [LogFinding(0, what) for what in undo_findings(ledger, run)]
     unsealed = sum(len(_unsealed(ledger, run)) for run in present)
@@ -118,6 +123,8 @@ def _check_seal(row: sa.RowMapping, expected: int, previous: str) -> Iterable[Lo
         yield LogFinding(number, "does not continue the seal before it")
     if row["hash"] != seal_hash(row["previous"], number, row["run"], row["entries"]):
         yield LogFinding(number, "was changed: its hash does not fit its content")
+    if _listed(row["entries"]) is None:
+        yield LogFinding(number, "was changed: its list of entries cannot be read")
 
 
 def _check_entries(number: int, present: dict[tuple[str, int], str], listed: list[list[Any]]) -> Iterable[LogFinding]:
@@ -129,13 +136,17 @@ def _check_entries(number: int, present: dict[tuple[str, int], str], listed: lis
             yield LogFinding(number, f"{kind} {seq} was changed")
 
 
-def _listed(entries: str) -> list[list[Any]]:
-    """The entries that a seal lists; none in a list that was made unreadable, which its hash tells."""
+def _listed(entries: Any) -> list[list[Any]] | None:
+    """The entries that a seal lists; None for a list that somebody made unreadable."""
     try:
-        found: list[list[Any]] = json.loads(entries)
-    except ValueError:
-        return []
-    return found
+        found = json.loads(entries)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(map(_is_entry, found)) else None
+
+
+def _is_entry(listed: object) -> bool:
+    return isinstance(listed, list) and [type(each) for each in listed] == [str, int, str]
 
 
 def _run_names(ledger: Ledger) -> list[str]:
@@ -156,7 +167,7 @@ def _unsealed(ledger: Ledger, run: str) -> list[list[Any]]:
     table = ledger.tables.seal
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(table.c.entries).where(table.c.run == run)).all()
-    sealed = {(kind, seq) for row in rows for kind, seq, _ in _listed(row.entries)}
+    sealed = {(kind, seq) for row in rows for kind, seq, _ in _listed(row.entries) or []}
     return [list(entry) for entry in _entries(ledger, run) if entry[:2] not in sealed]
 
 
@@ -173,17 +184,23 @@ def _entries(ledger: Ledger, run: str) -> list[tuple[str, int, str]]:
 
 def entry_digest(row: Mapping[Any, Any]) -> str:
     """SHA-256 of the row of an entry, as a seal lists it."""
-    return _digest(_canonical(dict(row)))
+    return _digest(dict(row))
 
 
 def seal_hash(previous: str, number: int, run: str | None, entries: str) -> str:
     """The hash of a seal, which chains it to the one before."""
-    return _digest(_canonical([previous, number, run, entries]))
+    return _digest([previous, number, run, entries])
 
 
 def _canonical(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
-def _digest(text: str) -> str:
+def _digest(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_foreign)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _foreign(value: object) -> dict[str, str]:
+    """Stands for what the toolkit never writes into a ledger, such as bytes for a text: an object, which no value of a column looks like."""
+    return {type(value).__name__: value.hex() if isinstance(value, bytes | bytearray | memoryview) else repr(value)}

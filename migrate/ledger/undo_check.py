@@ -48,11 +48,12 @@ def undo_findings(ledger: Ledger, run: str) -> Iterator[str]:
             seen.setdefault(batch, []).append(row["sha256"])
             if row["payload"] is not None:
                 found = {column.name: _plain(row[column.name]) for column in header}
-                if chunk_digest(found, bytes(row["payload"])) != row["sha256"]:
+                payload = _plain(row["payload"])
+                if not isinstance(payload, bytes) or chunk_digest(found, payload) != row["sha256"]:
                     yield f"undo chunk {row['chunk_no']} of batch {batch[0]}/{batch[1]} of run {run} was changed"
             elif not may_be_gone:
                 yield f"undo chunk {row['chunk_no']} of batch {batch[0]}/{batch[1]} of run {run} was emptied, and no event says so"
-    for batch in sorted(named.keys() | seen.keys()):
+    for batch in {**named, **seen}:
         if named.get(batch, []) != seen.get(batch, []):
             yield f"undo of batch {batch[0]}/{batch[1]} of run {run} is not what the batch recorded"
 
@@ -76,10 +77,14 @@ def _plain(value: object) -> str | int | bytes:
 def _named(ledger: Ledger, run: str) -> Iterator[tuple[BatchNo, list[str]]]:
     """The digests that each batch recorded; none for a record that was made unreadable, which is a finding of its own."""
     applied = ledger.tables.applied
-    query = sa.select(applied.c.pass_no, applied.c.range_no, applied.c.undo).where(applied.c.run == run)
+    query = (
+        sa.select(applied.c.pass_no, applied.c.range_no, applied.c.undo)
+        .where(applied.c.run == run)
+        .order_by(applied.c.pass_no, applied.c.range_no)
+    )
     with ledger.reading() as connection:
         for row in connection.execute(query):
             try:
                 yield (row.pass_no, row.range_no), json.loads(row.undo)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
                 continue

@@ -63,7 +63,7 @@ def _of_kind(differences: list[Difference]) -> Html:
 
 def _key_list(differences: list[Difference]) -> Html:
     headings = [_kind(differences[0]), both("note")]
-    rows = ([_key(each.key), _note(each)] for each in differences)
+    rows = ([key_text(each.key), _note(each)] for each in differences)
     return table(headings, rows, css="stacks keys")
 
 
@@ -80,7 +80,7 @@ def _card(difference: Difference) -> Html:
     cause = tag("span", word("cause", difference.cause), css="cause")
     return tag(
         "article",
-        tag("header", _kind(difference), _key(difference.key), cause),
+        tag("header", _kind(difference), key_text(difference.key), cause),
         table(headings, rows, css="stacks cells"),
         note,
         css="card difference",
@@ -96,7 +96,8 @@ def _kind(difference: Difference) -> Html:
     return tag("span", word("kind", difference.kind), css=f"kind {difference.kind}")
 
 
-def _key(key: Mapping[str, str | None]) -> Html:
+def key_text(key: Mapping[str, str | None]) -> Html:
+    """The columns of a key with their values."""
     pairs = (
         tag("span", tag("span", data(name), css="of"), text(" "), data(value), css="pair")
         for name, value in key.items()

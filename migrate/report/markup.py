@@ -46,7 +46,15 @@ def both(key: str, **values: object) -> Html:
 
 def remark(note: Note) -> Html:
     """A remark in both languages; what of the data is in it is shown as data."""
-    return joined(tag("span", data(note.text(chinese=bool(column))), lang=language) for language, column in LANGUAGES)
+    return told(note.text(), note.text(chinese=True))
+
+
+def told(english: str, chinese: str) -> Html:
+    """A sentence with data in it, in both languages; written once where they are the same."""
+    if english == chinese:
+        return data(english)
+    sentences = zip(LANGUAGES, (english, chinese), strict=True)
+    return joined(tag("span", data(sentence), lang=language) for (language, _), sentence in sentences)
 
 
 def word(family: str, name: str) -> Html:

@@ -10,13 +10,13 @@ from string import Template
 from typing import Final, Literal
 
 from migrate.report.chart import bar, is_widened
-from migrate.report.differences import difference_list
+from migrate.report.differences import difference_list, key_text
 from migrate.report.figures import found, gap, looks_of, outcomes, unit_text
-from migrate.report.markup import NOTHING, Html, both, data, facts, joined, shown, table, tag, text, word
+from migrate.report.markup import NOTHING, Html, both, data, facts, joined, shown, table, tag, text, told, word
 from migrate.report.visible import compared, pieces
 from migrate.report.words import PAGE
 from migrate.units import count_text, duration_text
-from migrate.verify.verdict import KINDS, Coverage, TargetResult, TotalDifference, Verification
+from migrate.verify.verdict import KINDS, Coverage, NotVerified, TargetResult, TotalDifference, Verification
 
 _SIGNS: Final = {
     "EQUAL": "M6 17l7 7L27 9",
@@ -189,8 +189,20 @@ def _not_verified(verification: Verification) -> Html:
     if not verification.not_verified:
         said = "no_targets" if not verification.targets else "all_verified"
         return _section("not_verified", tag("p", both(said), css="quiet"))
-    pairs = ((data(each.what), data(each.why)) for each in verification.not_verified)
-    return _section("not_verified", facts(pairs, css="reasons"))
+    return _section("not_verified", facts(map(_reason, verification.not_verified), css="reasons"))
+
+
+def _reason(doubt: NotVerified) -> tuple[Html, Html]:
+    """What, and why; with the rows, where it is about rows."""
+    what, why = (told(*both_sides) for both_sides in zip(doubt.sentences(), doubt.sentences(chinese=True), strict=True))
+    if not doubt.rows:
+        return what, why
+    rows = ([key_text(row.key), told(row.told(), row.told(chinese=True))] for row in doubt.rows)
+    listed = table([both("key"), both("reason")], rows, css="stacks keys")
+    more = doubt.count - len(doubt.rows)
+    return what, joined(
+        [why, listed, tag("p", both("more_rows", count=count_text(more)), css="quiet") if more > 0 else NOTHING]
+    )
 
 
 def _rejects(verification: Verification) -> Html:

@@ -135,6 +135,8 @@ PAGE: Final[dict[str, tuple[str, str]]] = {
     "column": ("column", "字段"),
     "cause": ("cause", "原因"),
     "key": ("key", "主键"),
+    "reason": ("reason", "原因"),
+    "more_rows": ("… and {count} more", "… 另有 {count} 行"),
     "note": ("note", "备注"),
     "rules": ("Declared rules", "声明的规则"),
     "coverage": ("What was compared", "比对范围"),

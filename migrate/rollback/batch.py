@@ -23,7 +23,7 @@ from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry
 from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands
 from migrate.rollback.records import undo_of
-from migrate.stores.port import ORDINAL, TargetSession
+from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
 from migrate.stores.typed_keys import dump_key, key_text, load_key
 from migrate.values import TableShape
 from migrate.write.restore import Step, put_back, replaced, writable
@@ -76,12 +76,15 @@ class Rows:
 
     def standing(self, at: int, why: str) -> Standing:
         """The row at this place, as one that stays."""
-        found = self.stored.filter(pc.equal(self.stored[ORDINAL], at)).select(self.shape.names).to_pylist()
+        there = self.stored.filter(pc.equal(self.stored[ORDINAL], at))
+        found = there.select(self.shape.names).to_pylist()
+        # What cannot be read is NULL in `found`: without a word it would pass for one.
+        unread = [f"{why}; not to be read: {each}" for each in there[ANOMALY].to_pylist() if each is not None]
         before = self.net.before(self.shape.names).slice(at, 1).to_pylist() if self.net.was_there[at] else []
         return Standing(
             self.shape.name,
             _key_text(self.net.keys, at),
-            why,
+            unread[0] if unread else why,
             before[0] if before else None,
             found[0] if found else None,
         )

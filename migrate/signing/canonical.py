@@ -46,7 +46,7 @@ def _ordered(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_ordered(each) for each in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST:
-        raise ValueError(f"the integer {value} is beyond 2**53")
+        raise ValueError(f"the integer {str(value)[:40]} is beyond 2**53")
     if value is None or isinstance(value, str | int):
         return value
     raise ValueError(f"a {type(value).__name__} has no canonical text")

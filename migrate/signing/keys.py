@@ -24,7 +24,12 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def generate_key(path: Path) -> Path:
-    """Make a key pair: `path` (mode 0600) and `path`.pub; the latter is returned. StateError when one of them is there: keys are never replaced."""
+    """Make a key pair: `path` (mode 0600) and `path`.pub; the latter is returned.
+
+    StateError when one of them is there: keys are never replaced. InputError for a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", next_step="name a file for the key")
     public_path = path.with_name(path.name + ".pub")
     for each in (path, public_path):
         if each.exists():
@@ -41,6 +46,11 @@ def generate_key(path: Path) -> Path:
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
     """The private key of a file. InputError for a file that has none, StateError for one that others than its owner may read."""
+    with _reading(path):
+        if path.suffix == ".pub" and path.stat().st_mode & _OTHERS:
+            raise InputError(
+                f"{path} is the public half of a pair of keys", next_step="sign with the private one: KEY without .pub"
+            )
     content = read_private(path)
     try:
         key = serialization.load_pem_private_key(content, None)
@@ -57,6 +67,10 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     """The public key of a PEM file; InputError for a file that has none."""
     with _reading(path):
         content = path.read_bytes()
+    if b"PRIVATE KEY-----" in content:
+        raise InputError(
+            f"{path} is a private key", next_step="give KEY.pub, which `keygen` wrote beside it, and nobody this file"
+        )
     try:
         key = serialization.load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:

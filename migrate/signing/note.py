@@ -64,7 +64,11 @@ def read_checkpoint(text: str) -> Checkpoint:
     matched = _CHECKPOINT.fullmatch(text)
     root = b"" if matched is None else _bytes(matched[3])
     if matched is None or len(root) != HASH_BYTES:
-        raise NotProven("checkpoint", "not a checkpoint: expected the three lines origin, size and root (base64)")
+        raise NotProven(
+            "checkpoint",
+            "not a checkpoint: expected the three lines origin, size and root (base64)",
+            next_step="compare it with the certificate or the sheet, letter by letter",
+        )
     return Checkpoint(matched[1], int(matched[2]), root)
 
 

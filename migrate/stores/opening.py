@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from migrate.errors import InputError, UnknownTable
 from migrate.stores.names import nearest_table
 from migrate.stores.port import SourceStore, TargetStore
-from migrate.stores.urls import dialect_of, parse_url
+from migrate.stores.urls import dialect_of, parse_url, sqlite_path
 from migrate.values import SourceSpec
 
 _MODULES: Final = {
@@ -54,6 +54,19 @@ def open_target(url: str, ledger_schema: str | None = None) -> TargetStore:
         InputError: the URL cannot be meant, or its driver is not installed.
     """
     return cast("TargetStore", _serving(url).open_target(url, ledger_schema))
+
+
+def open_present_target(url: str, ledger_schema: str | None = None) -> TargetStore:
+    """As `open_target`, for who looks at what was done: a SQLite file that is not there is told, and not made.
+
+    Raises:
+        InputError: as `open_target`, and for that file.
+    """
+    parsed = parse_url(url)
+    path = sqlite_path(parsed) if dialect_of(parsed) == "sqlite" else None
+    if path is not None and not path.is_file():
+        raise InputError(f"no file {path}", where="target → url", next_step="check the target URL (--target)")
+    return open_target(url, ledger_schema)
 
 
 def _serving(url: str) -> Any:

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.errors import Interrupted, MigrateError
-from migrate.verify.verdict import NotVerified
+from migrate.verify.verdict import Note, NotVerified
 
 
 def walk_both(source: Callable[[], None], target: Callable[[], None]) -> list[NotVerified]:
     """Call both in threads of their own; what the toolkit's errors kept from its end is not verified. Raises everything else, and Interrupted."""
     with ThreadPoolExecutor(2, "verify") as pool:
-        futures = {"the source": pool.submit(source), "the target": pool.submit(target)}
+        futures = {"the_source": pool.submit(source), "the_target": pool.submit(target)}
     faults = []
     for what, future in futures.items():
         error = future.exception()
         if isinstance(error, MigrateError) and not isinstance(error, Interrupted):
-            faults.append(NotVerified(what, error.message))
+            faults.append(NotVerified(Note.of(what), error.message))
         elif error is not None:
             raise error
     return faults

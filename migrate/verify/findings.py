@@ -15,6 +15,7 @@ from migrate.verify.units import Unit, unit_name
 from migrate.verify.unread import unreadable
 from migrate.verify.verdict import (
     KINDS,
+    Note,
     NotVerified,
     Recorded,
     TargetResult,
@@ -71,8 +72,7 @@ class Findings:
         if log.trouble is not None:
             self.not_verified.append(NotVerified(self._plan.name, log.trouble))
         if log.fingerprint is not None and log.fingerprint != self._plan.fingerprint:
-            why = f"run {log.run} was made under another mapping, lookup, schema or version (its fingerprint differs)"
-            self.not_verified.append(NotVerified(self._plan.name, why))
+            self.not_verified.append(NotVerified(self._plan.name, Note.of("fingerprint", run=log.run)))
 
     def conclude(self, evidence: Evidence) -> None:
         """Verdicts per target, control totals, and the ledger's rejects."""
@@ -81,7 +81,7 @@ class Findings:
         if evidence.compared is not None:
             self.totals = list(evidence.source.totals.differences(evidence.target.totals))
             self.not_verified += [
-                NotVerified(f"a control total of {target}", why)
+                NotVerified(Note.of("a_total", target=target), why)
                 for target, why in evidence.source.totals.uncompared(evidence.target.totals)
             ]
             self.groups = max(evidence.source.totals.groups, evidence.target.totals.groups)
@@ -93,11 +93,9 @@ class Findings:
     def _doubt_nothing(self, evidence: Evidence) -> None:
         """Without a single row there is nothing that could have differed."""
         if evidence.source.rows_read == 0:
-            why = "nothing was read: an empty table and a wrong one look the same (--allow-empty)"
-            self.not_verified.append(NotVerified("the source", why))
+            self.not_verified.append(NotVerified(Note.of("the_source"), Note.of("nothing_read")))
         elif not any(each.source_rows or each.target_rows for each in self.targets.values()):
-            why = "of all that was read nothing belongs into a target, and nothing is there (--allow-empty)"
-            self.not_verified.append(NotVerified("the source", why))
+            self.not_verified.append(NotVerified(Note.of("the_source"), Note.of("nothing_belongs")))
 
     def _conclude_target(self, target: WriteTarget, evidence: Evidence) -> None:
         source, stored = evidence.source.sums[target.name], evidence.target.sums[target.name]

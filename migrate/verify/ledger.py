@@ -10,6 +10,7 @@ from migrate.engine.plan import Plan
 from migrate.ledger.connection import Ledger
 from migrate.ledger.runs import Run, current_run, read_passes
 from migrate.stores.opening import open_target
+from migrate.verify.verdict import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Log:
     run: str | None = None
     fingerprint: str | None = None
     rejects: dict[str, str] = field(default_factory=dict)
-    trouble: str | None = None
+    trouble: Note | None = None
 
 
 def log_of(plan: Plan) -> Log:
@@ -30,7 +31,9 @@ def log_of(plan: Plan) -> Log:
         run = current_run(ledger, plan.name) if ledger.exists() else None
         if run is None:
             return Log()
-        trouble = None if run.state == "complete" else f"run {run.run} is {run.state}, not complete"
+        trouble = None
+        if run.state != "complete":
+            trouble = Note.of("not_complete", run=run.run, state=run.state.replace("_", " "))
         return Log(run.run, run.fingerprint, _rejects(ledger, run), trouble)
     finally:
         store.close()

@@ -25,6 +25,7 @@ from migrate.stores.port import ANOMALY, SourceReader
 from migrate.stores.typed_keys import key_text
 from migrate.stores.urls import dialect_of, parse_url
 from migrate.values import Key, Kind, LogicalType, SourceSpec, TableShape
+from migrate.verify.verdict import Note
 
 SAMPLE_ROWS: Final = 512
 MOST_BYTES: Final = 2**20
@@ -88,10 +89,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SecondOpinion:
-    """How many rows another driver read too, where it read something else, and why it could not be asked (sentences, or None)."""
+    """How many rows another driver read too, where it read something else, and why it could not be asked (None: neither)."""
 
     rows: int
-    differs: str | None = None
+    differs: Note | None = None
     unable: str | None = None
 
 
@@ -162,7 +163,7 @@ class _Pair:
         """Free the second driver's connections."""
         self._second.engine.dispose()
 
-    def _still_different(self, suspects: list[Key]) -> str | None:
+    def _still_different(self, suspects: list[Key]) -> Note | None:
         """The first of these rows that is not the same to both when they read it anew."""
         with closing(open_source(self._spec).reader()) as one, closing(self._second.reader()) as other:
             first, second = self._picked(one, suspects), self._picked(other, suspects)
@@ -173,13 +174,13 @@ class _Pair:
         names = tuple(name for name, _ in self._contract.columns)
         return _Rows(reader.pick(self._contract.key, list(wanted), self._contract.key, names), self._contract)
 
-    def _said(self, first: _Rows, second: _Rows, key: Key) -> str:
-        named = f"the row {', '.join(self._contract.key)} = {key_text(key)}"
+    def _said(self, first: _Rows, second: _Rows, key: Key) -> Note:
+        row = f"{', '.join(self._contract.key)} = {key_text(key)}"
         if key not in second.at:
-            return f"a second driver does not find {named}"
+            return Note.of("second_misses", row=row)
         one, other = (each.rows.slice(each.at[key], 1) for each in (first, second))
         columns = [name for name, _ in self._contract.columns if not one[name].equals(other[name])]
-        return f"a second driver reads {', '.join(columns)} of {named} otherwise"
+        return Note.of("second_reads", columns=", ".join(columns), row=row)
 
 
 def _same(first: _Rows, second: _Rows, key: Key) -> bool:

@@ -16,7 +16,7 @@ from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, ROW_NUMBER
-from migrate.stores.urls import parse_url, redacted
+from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
@@ -28,10 +28,22 @@ from migrate.verify.shown import Shown
 from migrate.verify.sql_scan import Place, Scan, scan_by_sql
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
-from migrate.verify.verdict import KINDS, Coverage, NotVerified, SideName, TargetResult, Verdict, Verification, worst
+from migrate.verify.verdict import (
+    KINDS,
+    Coverage,
+    Note,
+    NotVerified,
+    SideName,
+    TargetResult,
+    Verdict,
+    Verification,
+    worst,
+)
 from migrate.verify.widening import INT64_DIGITS, widened
 
 _WIDE_DIGITS: Final = 38
+_ONLY_SOURCE: Final = Note.of("only_source")
+_ONLY_TARGET: Final = Note.of("only_target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,13 @@ class TwoTables:
 def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
     """Compare two tables column by column of the same name.
 
-    Raises InputError for a table or key column that is not there, or no column in common; EnvironmentFault when a database is out of reach.
+    Raises InputError for a table or key column that is not there, no column in common, or one table in the place of both; EnvironmentFault when a database is out of reach.
     """
+    if _place(asked.source, asked.table) == _place(asked.target, asked.into):
+        raise InputError(
+            f"{asked.table} would be compared with itself, and is always equal to that",
+            next_step="name the other table: --target URL --into U",
+        )
     clock = time.monotonic()
     nonce = secrets.token_hex(16)
     with ExitStack() as open_now:
@@ -63,7 +80,7 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
             "source": SourceSpec(url=asked.source, table=asked.table, key=asked.key),
             "target": SourceSpec(url=asked.target, table=asked.into, key=asked.key),
         }
-        shapes = {name: _as_declared(open_source(spec).shape) for name, spec in specs.items()}
+        shapes = {name: _shape(name, spec) for name, spec in specs.items()}
         subject, not_verified = _subject(asked, shapes["source"], shapes["target"])
         sides = {
             name: open_now.enter_context(closing(_Table(name, spec, subject, nonce))) for name, spec in specs.items()
@@ -79,10 +96,9 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
             result = _result(subject, shapes["target"], compared, sides)
             # Sums that differ are a difference, also where the rows could not be read a second time.
             verdict: Verdict = "DIFFERENT" if faults else result.verdict
-            targets[asked.into] = replace(result, verdict=worst((verdict, *_doubts(not_verified))))
             if not asked.allow_empty and not any(each.count for each in sides.values()):
-                why = "are empty: a wrong name of another empty table looks the same (--allow-empty)"
-                not_verified.append(NotVerified("both tables", why))
+                not_verified.append(NotVerified(Note.of("both_tables"), Note.of("tables_empty")))
+            targets[asked.into] = replace(result, verdict=worst((verdict, *_doubts(not_verified))))
         not_verified += faults
     return Verification(
         verdict=worst((*(each.verdict for each in targets.values()), *_doubts(not_verified))), rules=(),
@@ -91,6 +107,12 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         target=f"{redacted(parse_url(asked.target))} · {asked.into}", nonce=nonce, began=began, seconds=time.monotonic() - clock, of_tables=True,
         coverage=tuple(each.coverage for each in sides.values() if each.coverage is not None),
     )  # fmt: skip
+
+
+def _place(url: str, table: str) -> tuple[object, str]:
+    parsed = parse_url(url)
+    path = sqlite_path(parsed) if dialect_of(parsed) == "sqlite" else None
+    return parsed if path is None else path.resolve(), table
 
 
 def _doubts(not_verified: list[NotVerified]) -> tuple[Verdict, ...]:
@@ -161,34 +183,55 @@ def _as_declared(shape: TableShape) -> TableShape:
     return replace(shape, columns=columns, unique_keys=keys, positional=False)
 
 
+def _shape(name: SideName, spec: SourceSpec) -> TableShape:
+    try:
+        return _as_declared(open_source(spec).shape)
+    except InputError as error:
+        if error.where == "source → url":
+            # Both sides are opened as sources; people gave them by two options.
+            error.where = f"--{name}"
+        raise
+
+
 def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[Subject, list[NotVerified]]:
     """The columns of both and their common types; what cannot be compared, and why."""
     left_out: list[NotVerified] = []
     columns: list[tuple[str, LogicalType]] = []
     for name in dict.fromkeys((*source.names, *target.names)):
         if name not in source.names or name not in target.names:
-            side = "the source" if name in source.names else "the target"
-            left_out.append(NotVerified(name, f"only {side} has this column"))
+            left_out.append(NotVerified(name, _ONLY_SOURCE if name in source.names else _ONLY_TARGET))
             continue
         common = _common(source.column(name), target.column(name))
         if common is None:
-            why = f"{source.column(name).type} on one side, {target.column(name).type} on the other"
-            left_out.append(NotVerified(name, f"its types have no common encoding: {why}"))
+            types = {"source": _type_name(source.column(name)), "target": _type_name(target.column(name))}
+            left_out.append(NotVerified(name, Note.of("types_differ", **types)))
         else:
             columns.append((name, common))
     key = asked.key or target.primary_key
     known = [name for name, _ in columns]
     if not columns or not set(key) <= set(known):
-        raise InputError(
-            f"{asked.table} and {asked.into} cannot be compared by ({', '.join(key)})"
-            if columns
-            else "the tables have no column in common",
-            where=f"columns of both: {', '.join(known) or 'none'}",
-            next_step="name the columns that identify a row: --key A,B"
-            if columns
-            else "compare tables whose columns have the same names, or write a mapping: migrate init",
-        )
+        raise _incomparable(asked, key, known, left_out)
     return Subject(Contract(tuple(columns), key), key), left_out
+
+
+def _type_name(column: Column) -> str:
+    """The logical type; of one that has none, the database's own word for it."""
+    return column.declared if column.type.kind == "unsupported" and column.declared else str(column.type)
+
+
+def _incomparable(asked: TwoTables, key: tuple[str, ...], known: list[str], left_out: list[NotVerified]) -> InputError:
+    """Why there is nothing to compare the rows by; columns of both whose types do not meet are named with them."""
+    names = f"columns of both: {', '.join(known) or 'none'}"
+    apart = [": ".join(each.sentences()) for each in left_out if each.why not in (_ONLY_SOURCE, _ONLY_TARGET)]
+    return InputError(
+        f"{asked.table} and {asked.into} cannot be compared by ({', '.join(key)})"
+        if known
+        else f"the tables have no column in common{' that can be compared' if apart else ''}",
+        where="; ".join([names, *apart]),
+        next_step="name the columns that identify a row: --key A,B"
+        if known
+        else "compare tables whose columns have the same names and kinds, or write a mapping: migrate init",
+    )
 
 
 def _common(one: Column, other: Column) -> LogicalType | None:
@@ -237,7 +280,7 @@ def _rows(
 
 def _unreadable(sides: dict[SideName, _Table]) -> Iterator[NotVerified]:
     for name, side in sides.items():
-        yield from unreadable(f"the {name}", side.unread, side.sums.poison)
+        yield from unreadable(Note.of(f"the_{name}"), side.unread, side.sums.poison)
 
 
 def _result(subject: Subject, shape: TableShape, compared: Compared, sides: dict[SideName, _Table]) -> TargetResult:

@@ -16,14 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.stores.port import ANOMALY
-from migrate.units import rows_text
+from migrate.units import count_text, rows_text
 from migrate.verify.buckets import BUCKETS, buckets_of
 from migrate.verify.rows import KEY
 from migrate.verify.shown import Shown
-from migrate.verify.verdict import Cell, Difference, Kind, NotVerified
+from migrate.verify.verdict import Cell, Difference, Kind, Note, NotVerified, UnreadRow
 
 _SHOWN: Final = 5
 _LOOKED_AT: Final = 100
+_LISTED: Final = 100
+"""Rows that a document lists, as many as differences by default."""
+
 _HEX: Final = re.compile(r"\bx((?:[0-9A-F]{2})+)(?![0-9A-Za-z])")
 
 
@@ -33,6 +36,7 @@ class UnreadTally:
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
         self._reasons: dict[str, list[str]] = {}
+        self.rows: list[UnreadRow] = []
         self.count = 0
         self.buckets = np.zeros(BUCKETS, np.int64)
 
@@ -47,6 +51,8 @@ class UnreadTally:
                 keys = self._reasons.setdefault(reason, [])
                 if len(keys) < _SHOWN:
                     keys.append(_name(self._shown.key(rows, at)))
+            if len(self.rows) < _LISTED:
+                self.rows.append(UnreadRow(self._shown.key(rows, at), readable(reason)))
 
     @property
     def why(self) -> str:
@@ -56,13 +62,14 @@ class UnreadTally:
         return " · ".join([*told, *([f"and {more} more"] if more else [])])
 
 
-def unreadable(what: str, tally: UnreadTally, poison: int) -> list[NotVerified]:
+def unreadable(what: str | Note, tally: UnreadTally, poison: int) -> list[NotVerified]:
     """What could not be compared for the sake of its values. `poison`: rows that were read, but have no row encoding."""
     found = []
     if tally.count:
-        found.append(NotVerified(what, f"{rows_text(tally.count)} cannot be read without loss: {tally.why}"))
+        why = Note.of("unread", rows=rows_text(tally.count), count=count_text(tally.count))
+        found.append(NotVerified(what, why, tuple(tally.rows), tally.count, tally.why))
     if poison:
-        found.append(NotVerified(what, f"{rows_text(poison)} have no row encoding (docs/checksum.md)"))
+        found.append(NotVerified(what, Note.of("unencoded", rows=rows_text(poison), count=count_text(poison))))
     return found
 
 

@@ -41,7 +41,7 @@ from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
-from migrate.verify.verdict import Coverage, NotVerified, Verification
+from migrate.verify.verdict import Coverage, Note, NotVerified, Verification
 from migrate.write.target import WriteTarget
 
 MOST_DIFFERENCES = 100
@@ -123,7 +123,7 @@ class _Verifier:
                 try:
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
-                    self._findings.not_verified.append(NotVerified("rows that differ", error.message))
+                    self._findings.not_verified.append(NotVerified(Note.of("rows_that_differ"), error.message))
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
             coverage = (self._source_coverage(source.sample), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
@@ -136,7 +136,7 @@ class _Verifier:
         if opinion is None:
             return seen
         if opinion.differs is not None:
-            self._findings.not_verified.append(NotVerified("the source", opinion.differs))
+            self._findings.not_verified.append(NotVerified(Note.of("the_source"), opinion.differs))
         if opinion.unable is not None:
             return replace(seen, detail=f"no second driver could be asked: {opinion.unable}")
         return replace(seen, detail=f"read by a second driver too: {rows_text(opinion.rows)}")

@@ -40,8 +40,11 @@ STATED = """\
 bills  EQUAL  RUN
 sqlite:///old.db · bill → sqlite:///new.db
 
-table  rows  verdict  data root
-paid      3  EQUAL    HASH
+table  rows  verdict
+paid      3  EQUAL
+
+data root
+  HASH  paid
 
 checkpoint of the log (for the sign-off sheet)
   fapiao-migrate/ledger/HASH
@@ -179,8 +182,49 @@ def test_mistakes_are_told_before_anything_is_read(migrate: Migrate, done: Path)
     assert migrate(*again).code == 4
 
 
+def test_no_folder_is_taken_for_a_file(migrate: Migrate, done: Path) -> None:
+    """A folder in place of a key or certificate is a mistake, exit 2, and nothing is left in it."""
+    (done / "folder").mkdir()
+    for place in (".", "folder", ".."):
+        made = migrate("certificate", "keygen", "-o", place)
+        assert (made.code, "is a folder" in made.err) == (2, True)
+        issued = migrate("certificate", "issue", "mapping.yaml", "-o", place, "--signing-key", "signing.key")
+        assert (issued.code, "is a folder" in issued.err) == (2, True)
+    assert list((done / "folder").iterdir()) == []
+
+
+def test_the_halves_of_a_pair_of_keys_are_told_apart(migrate: Migrate, done: Path) -> None:
+    """Signing with the public half, and trusting the private one, are mistakes that are called so."""
+    assert migrate(*ISSUE).code == 0
+    signing = migrate("certificate", "issue", "mapping.yaml", "-o", "more.cert", "--signing-key", "signing.key.pub")
+    assert (signing.code, "is the public half" in signing.err) == (2, True)
+    trusting = migrate("certificate", "check", "bills.cert", "--trust", "signing.key")
+    assert (trusting.code, "is a private key" in trusting.err) == (2, True)
+    assert (done / "signing.key").read_text(encoding="ascii").splitlines()[1] not in trusting.err
+
+
+@pytest.mark.usefixtures("done")
+def test_no_option_of_a_check_does_nothing(migrate: Migrate) -> None:
+    """A database that is named for a check which looks at none is a mistake: who names one believes that it was read."""
+    assert migrate(*ISSUE).code == 0
+    for option, value in (("--target", "sqlite:///new.db"), ("--source", "sqlite:///old.db"), ("--ledger-schema", "x")):
+        checked = migrate(*CHECK, option, value)
+        assert (checked.code, checked.out) == (2, "")
+        assert checked.err.startswith(f"error: {option}: without --rehash no database is looked at\n")
+
+
+@pytest.mark.usefixtures("done")
+def test_no_hash_is_broken_on_a_narrow_terminal(migrate: Migrate) -> None:
+    """A root that is copied from the screen is whole."""
+    root = json.loads(migrate(*ISSUE, "--json").out)["certificate"]["tables"]["paid"]["data_root"]
+    for columns in ("80", "60", "40"):
+        assert f"  {root}  paid\n" in migrate(*CHECK, COLUMNS=columns).out
+
+
 @pytest.mark.usefixtures("done")
 def test_it_speaks_chinese(migrate: Migrate) -> None:
     """In a Chinese locale the same is said in Chinese."""
-    assert "证书已写入 bills.cert" in migrate(*ISSUE, "--lang", "zh").out
+    issued = migrate(*ISSUE, "--lang", "zh").out
+    assert "证书已写入 bills.cert" in issued
+    assert issued.startswith("bills  一致  ")
     assert migrate(*CHECK, "--lang", "zh").out.startswith("证书有效\n")

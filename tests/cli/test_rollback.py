@@ -67,14 +67,38 @@ def test_a_dry_run_says_what_would_go_back_and_what_is_in_the_way(migrate: Migra
         "would take back run RUN of bills (batches: 1, source rows: 6) in paid\n"
         "rows that are not as the run left them: 1\n"
         "\n"
-        "target  row  reason         before the run  there now\n"
-        "paid    2    changed since  NULL            no 2  payer mine  amount 99999999999999.99\n"
+        "paid  2  changed since\n"
+        "  before the run  no such row\n"
+        "  there now       no 2  payer mine  amount 99999999999999.99\n"
     )
     assert migrate("rollback", "mapping.yaml", "--dry-run", "--changed", "skip").code == 0
     document = json.loads(migrate("rollback", "mapping.yaml", "--dry-run", "--json").out)
     [row] = document["in_the_way"]
     assert (row["target"], row["key"], row["found"]["payer"]) == ("paid", '[["i","2"]]', "mine")
     assert (project / "new.db").read_bytes() == before
+
+
+def test_rows_in_the_way_can_be_read(migrate: Migrate, project: Path) -> None:
+    """No value floods the terminal or hides what is in it; what cannot be read says so, and is not passed off as NULL."""
+    migrate("run", "mapping.yaml")
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        for number, payer in ((1, "很长" * 5000), (2, "a\u200b\x1b[31m"), (5, b"\xff\x00")):
+            connection.execute("UPDATE paid SET payer = ? WHERE no = ?", (payer, number))
+        connection.commit()
+    held = migrate("rollback", "mapping.yaml", "--dry-run")
+    assert held.code == 4
+    assert len(held.out) < 3_000
+    assert "9,880 more characters" in " ".join(held.out.split())
+    assert "a‹U+200B›‹U+001B›[31m" in held.out
+    assert "paid 5 changed since; not to be read: payer: blob xFF00" in " ".join(held.out.split())
+    document = json.loads(migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip", "--json").out)
+    unread = [each for each in document["rollback"]["staying"] if each["key"] == '[["i","5"]]']
+    assert [(each["found"]["payer"], "not to be read: payer" in each["why"]) for each in unread] == [(None, True)]
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        told = connection.execute(
+            "SELECT reason FROM migrate_finding WHERE rule = 'ROLLBACK' AND unit_key = '[[\"i\",\"5\"]]'"
+        ).fetchall()
+    assert [("not to be read: payer" in reason) for (reason,) in told] == [True]
 
 
 def test_a_changed_row_is_refused_or_left(migrate: Migrate, project: Path) -> None:

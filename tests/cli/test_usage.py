@@ -27,6 +27,26 @@ def test_nothing_asked_is_help_and_a_usage_error(migrate: Migrate) -> None:
     assert "Move an invoice system to a new database and prove that nothing was lost." in done.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        ("ledger", "verify"),
+        ("ledger", "show"),
+        ("rejects", "list"),
+        ("rollback", "--dry-run"),
+        ("doctor",),
+    ],
+    ids=" ".join,
+)
+def test_looking_makes_no_database(migrate: Migrate, project: Path, words: tuple[str, ...]) -> None:
+    """A mistyped file name is told, and no empty database is left under it, which would look like one in which nothing was done."""
+    found = migrate(*words, "mapping.yaml", "--target", "sqlite:///nwe.db")
+    assert found.code == (1 if words == ("doctor",) else 2)
+    assert "no file nwe.db" in found.out + found.err
+    assert list(project.glob("nwe.db*")) == []
+
+
 def test_an_unknown_command_names_the_nearest(migrate: Migrate) -> None:
     """A mistyped word is answered with the right one, exit 2."""
     done = migrate("schema", "aply")

@@ -208,17 +208,34 @@ def test_the_report_is_one_page(migrate: Migrate, done: Path) -> None:
 
 
 def test_a_report_that_cannot_be_written(migrate: Migrate, done: Path) -> None:
-    """A folder that is not there is told before anything is read, exit 2; a place that cannot be written is exit 3."""
-    found = migrate("verify", "mapping.yaml", "--report", "nix/page.html")
-    assert (found.code, found.out) == (2, "")
-    assert "there is no folder nix" in found.err
-    (done / "page.html").mkdir()
+    """A place where no file can be is told before anything is read, exit 2; one that turns out not to be writable costs no verdict, exit 3."""
+    (done / "folder").mkdir()
+    for place, told in (("nix/page.html", "there is no folder nix"), ("folder", "folder is a folder"), (".", "folder")):
+        found = migrate("verify", "mapping.yaml", "--report", place)
+        assert (found.code, found.out) == (2, "")
+        assert told in found.err
+    (done / "page.html").symlink_to("nix/page.html")
     found = migrate("verify", "mapping.yaml", "--report", "page.html")
     assert found.code == 3
     assert "the report cannot be written" in found.err
     assert "bills  EQUAL" in found.out
     found = migrate("verify", "mapping.yaml", "--report", "page.html", "--json")
     assert (found.code, json.loads(found.out)["verdict"]) == (3, "EQUAL")
+
+
+def test_a_report_is_written_over_nothing_but_a_report(migrate: Migrate, done: Path) -> None:
+    """A database or mapping that is named as the report by mistake stays what it was, exit 4; the report of yesterday may go, and an empty file."""
+    for name in ("old.db", "new.db", "mapping.yaml"):
+        before = (done / name).read_bytes()
+        found = migrate("verify", "mapping.yaml", "--report", name)
+        assert (found.code, found.out) == (4, "")
+        assert f"{name} is there already, and is no report" in found.err
+        assert (done / name).read_bytes() == before
+    (done / "page.html").touch()
+    for verdict, statement in (("EQUAL", "SELECT 1"), ("DIFFERENT", "DELETE FROM paid WHERE no = 1")):
+        change(done, statement)
+        migrate("verify", "mapping.yaml", "--report", "page.html")
+        assert f"<title>{verdict} · bills" in (done / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_value_that_cannot_be_read_is_not_verified(migrate: Migrate, done: Path) -> None:
@@ -253,6 +270,27 @@ def test_what_can_be_read_of_an_unreadable_row_is_compared(migrate: Migrate, don
     differences = {each["kind"]: each for each in paid["differences"]}
     assert differences["extra"]["key"] == {"no": "9"}
     assert differences["changed"]["columns"] == {"amount": {"expected": "1234.50", "actual": "7.00"}}
+
+
+def test_every_unreadable_row_is_named(migrate: Migrate, done: Path) -> None:
+    """The document has each with key and reason; the terminal the first ten, one a line; page and terminal say it in Chinese, too."""
+    change(done, *(f"INSERT INTO paid VALUES ({number}, x'00', '1.00', NULL)" for number in range(100, 112)))
+    code, found = document(migrate, "mapping.yaml")
+    assert code == 1
+    (doubt,) = found["not_verified"]
+    assert [each["key"] for each in doubt["rows"]] == [{"no": str(number)} for number in range(100, 112)]
+    assert {each["reason"].split(":")[0] for each in doubt["rows"]} == {"payer"}
+    told = migrate("verify", "mapping.yaml").out
+    assert (
+        "  paid: 12 rows cannot be read without loss\n    no=100  payer: blob x00 in a column of type varchar(40)"
+        in told
+    )
+    assert "    … and 2 more (--json)\n" in told
+    told = migrate("verify", "mapping.yaml", "--lang", "zh", "--report", "page.html").out
+    assert "  paid：有 12 行无法无损读取\n    no=100  payer: blob x00，却在类型为 varchar(40) 的字段中" in told
+    page = (done / "page.html").read_text(encoding="utf-8")
+    assert "有 12 行无法无损读取" in page
+    assert page.count("却在类型为 varchar(40) 的字段中") == 12
 
 
 def test_what_cannot_be_read_outside_of_the_scope_is_nobodys_doubt(migrate: Migrate, done: Path) -> None:

@@ -101,6 +101,32 @@ def test_a_column_of_one_side_is_not_verified(migrate: Migrate, pair: Path) -> N
     assert verified(migrate)[0] == 1
 
 
+def test_why_nothing_can_be_compared_is_told(migrate: Migrate, pair: Path) -> None:
+    """A column that both have in types that do not meet is no column that is missing; a file that is not there is called by its option."""
+    change(pair, "one.db", "CREATE TABLE k (no integer PRIMARY KEY)")
+    change(pair, "two.db", "CREATE TABLE k (no text PRIMARY KEY)")
+    found = migrate(
+        "verify", "--source", "sqlite:///one.db", "--table", "k", "--target", "sqlite:///two.db", "--into", "k"
+    )
+    assert found.code == 2
+    assert "the tables have no column in common that can be compared" in found.err
+    assert "no: its types have no common encoding: integer on one side, text on the other" in " ".join(
+        found.err.split()
+    )
+    found = migrate(
+        "verify", "--source", "sqlite:///one.db", "--table", "k", "--target", "sqlite:///no.db", "--into", "k"
+    )
+    assert (found.code, "no file no.db\n  where: --target\n" in found.err) == (2, True)
+
+
+def test_a_table_is_not_compared_with_itself(migrate: Migrate, pair: Path) -> None:
+    """It is always equal: who asks that has mistyped a name, and would believe in a copy that nobody looked at."""
+    for target in ("sqlite:///two.db", f"sqlite:///{pair}/./two.db"):
+        words = ("--source", "sqlite:///two.db", "--table", "bill", "--target", target, "--into", "bill")
+        found = migrate("verify", *words)
+        assert (found.code, found.out, "with itself" in found.err) == (2, "", True)
+
+
 def test_columns_of_different_kind_are_not_verified(migrate: Migrate, pair: Path) -> None:
     """Texts beside dates have no common encoding: both types are named, and the verdict is not EQUAL."""
     change(pair, "one.db", "CREATE TABLE days (no integer PRIMARY KEY, day varchar(10))")

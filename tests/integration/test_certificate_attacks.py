@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from migrate.certificate.document import sign_statement
+from migrate.certificate.issue import issue
 from migrate.certificate.kept import read_kept_checkpoint
 from migrate.certificate.prove import check_proof
 from migrate.engine.options import RunOptions
 from migrate.engine.steer import ledger_verify
-from migrate.errors import InputError, StateError
+from migrate.errors import InputError, NotProven, StateError
 from migrate.ledger.log import LogVerdict, seal_hash
 from migrate.signing.keys import read_private_key
+from migrate.verify.verify import VerifyOptions
 from tests.integration.certified import Certified, certified, reason
 
 
@@ -149,6 +151,38 @@ def test_altered_rows_are_found(here: Certified, statement: str) -> None:
     assert reason(here.rehash) == "rows"
 
 
+def test_what_was_altered_says_what_to_do(here: Certified) -> None:
+    """Rows that were altered are no reason to ask the issuer: a verification says which; and a certified mapping is in the ledger."""
+    here.target.run("DELETE FROM dst WHERE k = 5")
+    with pytest.raises(NotProven, match="2099 rows, and 2100 were certified") as rows:
+        here.rehash()
+    assert "migrate verify" in (rows.value.next_step or "")
+    here.path("mapping.yaml").write_text(here.path("mapping.yaml").read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(NotProven, match="not the file that was certified") as mapping:
+        here.rehash()
+    assert "mapping_text" in (mapping.value.next_step or "")
+
+
+def test_a_refusal_speaks_of_files_and_not_of_python(here: Certified) -> None:
+    """A proof in place of a certificate, the reverse, other JSON and other files are told apart in words."""
+    here.write(here.proof(), "proof.json")
+    here.write({"log": []}, "other.json")
+    here.path("other.bin").write_bytes(b"\xff\x00")
+    trusted = here.path("signing.key.pub")
+    for attempt, words in (
+        (lambda: here.check("proof.json"), "this is the proof for a row"),
+        (lambda: check_proof(here.path("new.cert"), trusted), "this is a certificate"),
+        (lambda: here.proof(name="proof.json"), "this is a proof already"),
+        (lambda: here.check("other.json"), "not a certificate: certificate is not in it"),
+        (lambda: check_proof(here.path("other.json"), trusted), "not a proof: format is not in it"),
+        (lambda: here.check("mapping.yaml"), "it is no JSON from line 1, column 1 on|line 2, column 1"),
+        (lambda: here.check("other.bin"), "it is no text in UTF-8"),
+    ):
+        with pytest.raises(NotProven, match=words) as raised:
+            attempt()
+        assert raised.value.reason == "form"
+
+
 def test_an_altered_mapping_is_found(here: Certified) -> None:
     """The mapping file must be the certified one, byte for byte."""
     with here.path("mapping.yaml").open("a") as file:
@@ -203,6 +237,14 @@ LOG: dict[str, tuple[Callable[[Certified], None], str]] = {
         lambda here: here.target.run("DELETE FROM migrate_applied WHERE applied_seq = 1"),
         "log",
     ),
+    "a seal without its number": (
+        lambda here: here.target.run("UPDATE migrate_seal SET seal_no = 'x' WHERE seal_no = 2"),
+        "log-cut",
+    ),
+    "bytes for an entry": (
+        lambda here: here.target.run("UPDATE migrate_event SET detail = x'ff' WHERE event_no = 1"),
+        "log",
+    ),
     "an entry changed": (lambda here: here.target.run("UPDATE migrate_event SET at_ms = 1 WHERE event_no = 1"), "log"),
 }
 
@@ -249,6 +291,27 @@ def test_a_kept_checkpoint_finds_a_log_that_was_cut_off(here: Certified, kept: s
     ]
 
 
+def test_a_log_that_was_removed_is_found_with_a_kept_checkpoint(here: Certified) -> None:
+    """A database without a ledger is none of ours, unless somebody kept a checkpoint of it: then it is a finding."""
+    here.target.run("DROP TABLE migrate_seal")
+    with pytest.raises(StateError, match="no ledger"):
+        ledger_verify(None, RunOptions(target=here.url("target")))
+    assert [each.what for each in found(here, "new.cert").findings] == [
+        "the log was removed: there is no ledger in this database"
+    ]
+
+
+def test_a_checkpoint_may_be_copied_as_people_copy(here: Certified) -> None:
+    """Margins as the terminal shows them, line ends of another system, blank lines and a byte order mark say nothing; a wrong letter does."""
+    keep(here)
+    lines = here.path("paper.txt").read_text(encoding="utf-8").splitlines()
+    here.path("copied.txt").write_bytes(b"\xef\xbb\xbf\r\n" + "".join(f"  {line} \r\n\r\n" for line in lines).encode())
+    assert found(here, "copied.txt", None).findings == ()
+    wrong = lines[2].replace(lines[2][5], "A" if lines[2][5] != "A" else "B", 1)
+    here.path("copied.txt").write_text("\n".join([*lines[:2], wrong]), encoding="utf-8")
+    assert [each.what for each in found(here, "copied.txt", None).findings] != []
+
+
 def test_a_checkpoint_of_nobody_is_refused(here: Certified) -> None:
     """One that another key signed proves nothing; a signed one without a key to trust, and a file that is not there, are mistakes."""
     keep(here)
@@ -274,6 +337,25 @@ def test_nothing_is_written_over(here: Certified) -> None:
         with pytest.raises(StateError, match="is there already"):
             here.certify("new.cert")
         assert here.path(name).read_text() == "mine"
+
+
+def test_of_two_that_issue_at_once_one_is_refused(here: Certified) -> None:
+    """The one that is later finds files that were not there when it began: it leaves them, whole, and nothing of its own."""
+    options = VerifyOptions(source=here.url("source"), target=here.url("target"))
+    made: list[dict[str, bytes]] = []
+
+    def overtaken(_side: str, _rows: int) -> None:
+        if not made:
+            made.append({})
+            here.certify("same.cert")
+            made[0] = {path.name: path.read_bytes() for path in here.folder.glob("same.cert*")}
+
+    with pytest.raises(StateError, match="is there already"):
+        issue(here.path("mapping.yaml"), here.path("same.cert"), here.path("signing.key"), options, overtaken)
+    assert set(made[0]) == {"same.cert", "same.cert.leaves", "same.cert.secret"}
+    assert {path.name: path.read_bytes() for path in here.folder.glob("same.cert*")} == made[0]
+    assert list(here.folder.glob(".certificate*")) == []
+    here.check("same.cert")
 
 
 def test_a_log_that_does_not_hold_is_not_signed(here: Certified) -> None:

@@ -52,6 +52,7 @@ PROOFS: dict[str, tuple[Callable[[Any], None], str]] = {
     "a path too long": (lambda p: p["path"].append("0" * 64), "depth"),
     "a table that is not there": (change("table", "other"), "form"),
     "a hash that is none": (change("leaf", "00"), "form"),
+    "a remark that nobody signed": (change("remark", "paid in full"), "form"),
     "another format": (change("format", "fapiao-migrate proof 2"), "form"),
     "an altered certificate in it": (
         lambda p: p["certificate"]["certificate"].__setitem__("verdict", "X"),

@@ -324,7 +324,7 @@ targets:
     source.run("UPDATE raw SET n = 'nix' WHERE no = 4999")
     found = verified(plan)
     assert (found.verdict, found.exit_code, dict(found.targets)) == ("NOT_VERIFIED", 6, {})
-    assert [each.what for each in found.not_verified] == ["the source"]
+    assert [each.sentences()[0] for each in found.not_verified] == ["the source"]
     tables = verify_tables(TwoTables(source.url, "bill", source.url, "copied", ("no",)))
     assert (tables.verdict, tables.exit_code, dict(tables.targets)) == ("NOT_VERIFIED", 6, {})
 
@@ -335,3 +335,20 @@ def test_a_unit_that_was_written_by_half_is_found(case: Case) -> None:
     case.target.run("INSERT INTO head VALUES (5, '第5号')")
     found = verified(plan)
     assert (found.verdict, found_in(found, "head")) == ("DIFFERENT", {"5": "extra"})
+
+
+def test_what_has_no_encoding_is_named_as_the_database_calls_it(postgres_url: str) -> None:
+    """Types are told by the database's words, and values without one in either language."""
+    source = Database(postgres_url)
+    for name in ("one", "two"):
+        source.run(
+            f"CREATE TABLE {name} (no bigint PRIMARY KEY, marks integer[], day date)",
+            f"INSERT INTO {name} VALUES (1, NULL, 'infinity')",
+        )
+    found = verify_tables(TwoTables(source.url, "one", source.url, "two"))
+    assert (found.verdict, found.not_verified[0].sentences()[1]) == (
+        "NOT_VERIFIED",
+        "its types have no common encoding: integer[] on one side, integer[] on the other",
+    )
+    assert [row.told() for row in found.not_verified[1].rows] == ["day cannot be held: infinity"]
+    assert [row.told(chinese=True) for row in found.not_verified[1].rows] == ["day 的值无法表示：infinity"]

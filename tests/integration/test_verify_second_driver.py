@@ -106,8 +106,9 @@ def test_damage_by_the_shared_driver_is_seen(case: Case, column: str, monkeypatc
     assert found.targets["dst"].verdict == "EQUAL"
     assert (found.verdict, found.exit_code) == ("NOT_VERIFIED", 6), found.to_json()
     (doubt,) = found.not_verified
-    assert doubt.what == "the source"
-    assert doubt.why.startswith(f"a second driver reads {column} of the row k = K")
+    what, why = doubt.sentences()
+    assert what == "the source"
+    assert why.startswith(f"a second driver reads {column} of the row k = K")
 
 
 def test_a_source_that_moves_accuses_nobody(case: Case) -> None:

@@ -31,6 +31,19 @@ def test_the_first_signal_asks_to_stop(number: signal.Signals) -> None:
     assert (announced, signal.getsignal(number)) == (["once"], before)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_a_command_listens_is_an_interruption(number: signal.Signals) -> None:
+    """While it still loads its libraries, either signal ends it with exit 130 and a word about it."""
+    script = (
+        "import click, os, sys; from migrate.cli import cli, main;"
+        f"cli.add_command(click.Command('load', callback=lambda: os.kill(os.getpid(), {int(number)})));"
+        "sys.exit(main(['load']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "error: interrupted\n" in done.stderr
+
+
 def test_without_a_signal_nothing_is_asked() -> None:
     """The block ends by itself and the stop stays unset."""
     stop = StopToken()

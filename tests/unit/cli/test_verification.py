@@ -74,14 +74,16 @@ def test_the_first_differences_are_shown_and_the_others_counted(count: int) -> N
     """At most ten are shown; how many more there are is said with the option that shows them."""
     text = shown(different(*(Difference("missing", {"key": f"k{number}."}) for number in range(count))))
     assert text.count("key=k") == min(count, LISTED)
-    assert (f"… and {count - LISTED} more (--max-differences N, --report FILE, --json)" in text) == (count > LISTED)
+    assert (f"… and {count - LISTED} more (--report FILE and --json list --max-differences N of them)" in text) == (
+        count > LISTED
+    )
     assert ("--report" in text) == (count > LISTED)
 
 
 def test_differences_that_the_verifier_only_counted_are_counted() -> None:
     """The number of further differences comes from the exact counts, not from the list."""
-    assert "… and 1,203 more (--max-differences N, --report FILE, --json)" in shown(DIFFERENT)
-    assert "… 另有 1,203 处（--max-differences N、--report FILE、--json）" in shown(DIFFERENT, "zh")
+    assert "… and 1,203 more (--report FILE and --json list --max-differences N of them)" in shown(DIFFERENT)
+    assert "… 另有 1,203 处（--report FILE 与 --json 可列出 --max-differences N 处）" in shown(DIFFERENT, "zh")
 
 
 def test_invisible_differences_carry_code_points() -> None:
@@ -115,7 +117,7 @@ def test_what_was_not_verified_is_shown() -> None:
     """Every reason is there, also beside a verdict that is worse."""
     for sample in (DIFFERENT, NOT_VERIFIED):
         text = " ".join(shown(sample).split())
-        assert all(f"{each.what}: {each.why}" in text for each in sample.not_verified)
+        assert all(": ".join(each.sentences()) in text for each in sample.not_verified)
 
 
 def test_how_each_table_was_scanned_is_shown() -> None:

@@ -100,6 +100,19 @@ TAMPERING: dict[str, tuple[str, str]] = {
     ),
     "a seal in the middle": ("DELETE FROM migrate_seal WHERE seal_no = 2", "seal 2 is missing"),
     "the first seal": ("DELETE FROM migrate_seal WHERE seal_no = 1", "seal 1 is missing"),
+    "bytes for a text of an event": ("UPDATE migrate_event SET detail = x'ff' WHERE kind = 'begin'", "was changed"),
+    "a text for a count": ("UPDATE migrate_applied SET rows_read = 'three' WHERE range_no = 1", "was changed"),
+    "a text for a range": ("UPDATE migrate_applied SET range_no = 'one' WHERE range_no = 1", "was changed"),
+    "a number for a list": ("UPDATE migrate_applied SET undo = 7 WHERE range_no = 1", "was changed"),
+    "a text for an undo payload": ("UPDATE migrate_undo SET payload = 'text' WHERE range_no = 1", "undo chunk"),
+    "a number for an undo payload": ("UPDATE migrate_undo SET payload = 7 WHERE range_no = 1", "undo chunk"),
+    "another list in a seal": ("UPDATE migrate_seal SET entries = '[1]' WHERE seal_no = 2", "cannot be read"),
+    "bytes for the list of a seal": ("UPDATE migrate_seal SET entries = x'ff' WHERE seal_no = 2", "cannot be read"),
+    "a list without end": (
+        "UPDATE migrate_seal SET entries = replace(hex(zeroblob(100000)), '0', '[') WHERE seal_no = 2",
+        "cannot be read",
+    ),
+    "a text for the number of a seal": ("UPDATE migrate_seal SET seal_no = 'x' WHERE seal_no = 2", "seal 2 is missing"),
     "the run itself": ("DELETE FROM migrate_run", "was removed"),
 }
 
@@ -109,6 +122,13 @@ def test_tampering_is_found(sealed: Sealed, statement: str, finding: str) -> Non
     """Each change of what was sealed, and each removal but that of the newest seals, is a finding that says what."""
     sealed.database.run(statement)
     assert any(finding in each.what for each in sealed.verdict().findings)
+
+
+def test_bytes_that_are_no_text_are_told(sealed: Sealed) -> None:
+    """SQLite keeps them in a column of texts, and no driver can read them: an error of the data, not of the toolkit."""
+    sealed.database.run("UPDATE migrate_event SET detail = CAST(x'ff' AS text) WHERE kind = 'begin'")
+    with pytest.raises(DataError, match="bytes that are no text"):
+        sealed.verdict()
 
 
 def test_a_forged_seal_does_not_fit_the_next(sealed: Sealed) -> None:
