@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from migrate.verify.sql_scan import Scan
 from migrate.verify.tables import TwoTables, verify_tables
@@ -231,3 +232,30 @@ def test_a_column_may_have_any_name(new_database: Callable[[str], str]) -> None:
     target.run("UPDATE bill SET v = -1 WHERE no = 17")
     found = verified(source, target, "sql")
     assert (found.verdict, found.targets["bill"].counts["changed"]) == ("DIFFERENT", 1), found.to_json()
+
+
+def test_rows_that_a_policy_hides_are_not_called_equal(postgres_url: str) -> None:
+    """A user who may see some rows only learns that, of a table as of a view on it: the others are on neither side of his comparison."""
+    database = Database(postgres_url)
+    user = f"peeker_{make_url(postgres_url).database}"
+    database.run(
+        "CREATE TABLE bill (no bigint PRIMARY KEY, v bigint)",
+        "INSERT INTO bill VALUES (1, 1), (2, 2), (3, 3)",
+        "CREATE TABLE copy (no bigint PRIMARY KEY, v bigint)",
+        "INSERT INTO copy VALUES (1, 1), (2, 2)",
+        "ALTER TABLE bill ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY part ON bill USING (no < 3)",
+        "CREATE VIEW seen WITH (security_invoker) AS SELECT * FROM bill",
+        f"CREATE ROLE {user} LOGIN",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}",
+    )
+    try:
+        url = make_url(postgres_url).set(username=user).render_as_string(hide_password=False)
+        for table in ("bill", "seen"):
+            found = verify_tables(TwoTables(url, table, url, "copy", ("no",)))
+            assert (found.verdict, [each.what for each in found.not_verified]) == ("NOT_VERIFIED", ["the source"])
+            assert "row-level security" in found.not_verified[0].why
+        owners = verify_tables(TwoTables(postgres_url, "bill", postgres_url, "copy", ("no",)))
+        assert owners.targets["copy"].counts["missing"] == 1
+    finally:
+        database.run(f"DROP OWNED BY {user}", f"DROP ROLE {user}")
