@@ -21,7 +21,7 @@ from migrate.verify.rows import KEY, ROW, KeyDifference, Parts, differing_keys, 
 from migrate.verify.shown import Shown
 from migrate.verify.units import UnitFields, UnitSet, unit_name, units_of
 from migrate.verify.unread import UnreadRows
-from migrate.verify.verdict import Difference, Kind, Note
+from migrate.verify.verdict import Difference, Kind, Note, SideName
 
 
 @dataclass(slots=True)
@@ -29,8 +29,8 @@ class Compared:
     """What differs in one target.
 
     `lost`: rows of refused units, which must not be there; `identical`: rows that another unit's row stands for; `kept`: rows that are older
-    than what is there; `newer`: rows in whose place a greater version stands that is not the source's. `keys`: the digests of the keys that
-    differ, where they are asked for.
+    than what is there; `newer`: rows in whose place a greater version stands that is not the source's. `unsteady`: sides whose rows were others
+    than when they were summed up.
     """
 
     counts: dict[Kind, int] = field(default_factory=lambda: {"missing": 0, "extra": 0, "changed": 0, "multiplicity": 0})
@@ -39,7 +39,7 @@ class Compared:
     identical: int = 0
     kept: int = 0
     newer: int = 0
-    keys: set[bytes] = field(default_factory=set)
+    unsteady: tuple[SideName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +68,16 @@ class MappingRules:
     expect_more: Callable[[pa.Table], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What to note of differences: how many to list, whether to gather all keys, and if given only those of these keys."""
-
-    most: int
-    gather_keys: bool = False
-    only: AbstractSet[bytes] | None = None
-
-
 class Comparison:
-    """Compares the parts of one target; without `rules` every row stands for itself, and may be there several times."""
+    """Compares the parts of one target; without `rules` every row stands for itself, and may be there several times.
 
-    def __init__(self, subject: Subject, rules: MappingRules | None, listing: Listing) -> None:
+    `most`: how many differences are listed; all are counted.
+    """
+
+    def __init__(self, subject: Subject, rules: MappingRules | None, most: int) -> None:
         self._subject = subject
         self._rules = rules
-        self._listing = listing
+        self._most = most
         self._shown = Shown(subject.contract, subject.key)
         self._refused: set[bytes] = set()
         self._rivals: AbstractSet[tuple[bytes, bytes]] = frozenset()
@@ -91,6 +85,7 @@ class Comparison:
 
     def compare(self, parts: Parts) -> Compared:
         """All parts, one after the other."""
+        self.found.unsteady = tuple(parts.unsteady())
         for number in range(parts.count):
             source, target = parts.read("source", number), parts.read("target", number)
             if self._rules is not None and source is not None:
@@ -154,8 +149,8 @@ class Comparison:
                 continue
             unread = UnreadRows(stored, self._shown, flipped=flipped)
             expected, other = (target, source) if flipped else (source, target)
-            for difference, key in unread.differences(expected, other, beyond):
-                self._count(difference.kind, key, lambda found=difference: found)  # type: ignore[misc]
+            for difference in unread.differences(expected, other, beyond):
+                self._count(difference.kind, lambda found=difference: found)  # type: ignore[misc]
             if source is not None and not flipped:
                 self._expect_less(source.filter(unread.mask(source)))
             source, target = (
@@ -167,18 +162,11 @@ class Comparison:
         """Count a difference, and keep it while there are not too many."""
         if self._is_newer(each, source, target):
             return
-        rows, at = (target, each.target_at) if each.target_at is not None else (source, each.source_at)
-        if rows is None or at is None:
-            return
-        self._count(each.kind, rows[KEY][at].as_py(), lambda: self._difference(each, source, target))
+        self._count(each.kind, lambda: self._difference(each, source, target))
 
-    def _count(self, kind: Kind, key: bytes, difference: Callable[[], Difference]) -> None:
-        if self._listing.only is not None and key not in self._listing.only:
-            return
+    def _count(self, kind: Kind, difference: Callable[[], Difference]) -> None:
         self.found.counts[kind] += 1
-        if self._listing.gather_keys:
-            self.found.keys.add(key)
-        if len(self.found.differences) < self._listing.most:
+        if len(self.found.differences) < self._most:
             self.found.differences.append(difference())
 
     def _difference(self, each: KeyDifference, source: pa.Table | None, target: pa.Table | None) -> Difference:

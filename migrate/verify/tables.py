@@ -20,7 +20,7 @@ from migrate.stores.urls import parse_url, redacted
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
-from migrate.verify.compare import Compared, Comparison, Listing, Subject
+from migrate.verify.compare import Compared, Comparison, Subject
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
@@ -28,7 +28,17 @@ from migrate.verify.shown import Shown
 from migrate.verify.sql_scan import Place, Scan, scan_by_sql
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
-from migrate.verify.verdict import KINDS, Coverage, NotVerified, SideName, TargetResult, Verdict, Verification, worst
+from migrate.verify.verdict import (
+    KINDS,
+    Coverage,
+    NotVerified,
+    SideName,
+    TargetResult,
+    Verdict,
+    Verification,
+    unsteady,
+    worst,
+)
 from migrate.verify.widening import INT64_DIGITS, widened
 
 _WIDE_DIGITS: Final = 38
@@ -75,10 +85,11 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         targets: dict[str, TargetResult] = {}
         if not faults:
             compared, faults = _rows(asked, subject, sides, watch)
-            not_verified += _unreadable(sides)
+            unread = list(_unreadable(sides))
+            not_verified += [*unread, *(unsteady(f"the {side}") for side in compared.unsteady)]
             result = _result(subject, shapes["target"], compared, sides)
-            # Sums that differ are a difference, also where the rows could not be read a second time.
-            verdict: Verdict = "DIFFERENT" if faults else result.verdict
+            # Sums that differ are a difference, also where the rows could not be read a second time; but not if what cannot be read made them differ.
+            verdict: Verdict = "DIFFERENT" if faults and not unread else result.verdict
             targets[asked.into] = replace(result, verdict=worst((verdict, *_doubts(not_verified))))
             if not asked.allow_empty and not any(each.count for each in sides.values()):
                 why = "are empty: a wrong name of another empty table looks the same (--allow-empty)"
@@ -232,7 +243,7 @@ def _rows(
         faults = walk_both(lambda: source.keep(parts, watch), lambda: target.keep(parts, watch))
         if faults:
             return Compared(), faults
-        return Comparison(subject, None, Listing(asked.most_differences)).compare(parts), []
+        return Comparison(subject, None, asked.most_differences).compare(parts), []
 
 
 def _unreadable(sides: dict[SideName, _Table]) -> Iterator[NotVerified]:

@@ -96,8 +96,8 @@ class UnreadRows:
 
     def differences(
         self, other: pa.Table | None, same: pa.Table | None, beyond: pa.Table | None = None
-    ) -> Iterator[tuple[Difference, bytes]]:
-        """What can be told, each with the digest of its key: a key that the other side has not, and values beside the unreadable ones.
+    ) -> Iterator[Difference]:
+        """What can be told: a key that the other side has not, and values beside the unreadable ones.
 
         `same`: the readable rows of the same side; where the key of an unreadable row is there again, nothing can be told. `beyond`: the
         unreadable rows of the other side; a key that is among them is there.
@@ -114,12 +114,12 @@ class UnreadRows:
             there = places.get(digest, [])
             if not there:
                 kind: Kind = "missing" if self._flipped else "extra"
-                yield Difference(kind, self._shown.key(self._rows, at)), digest
+                yield Difference(kind, self._shown.key(self._rows, at))
             elif other is not None and len(there) == 1:
                 cells = self._cells(at, other, there[0])
                 if cells:
                     found = self._shown.told(cells)
-                    yield replace(found, key=self._shown.key(self._rows, at)), digest
+                    yield replace(found, key=self._shown.key(self._rows, at))
 
     def _cells(self, at: int, other: pa.Table, place: int) -> dict[str, Cell]:
         reason = self._rows[ANOMALY][at].as_py()

@@ -219,6 +219,15 @@ class NotVerified:
         return {"what": self.what, "why": self.why}
 
 
+def unsteady(what: str) -> NotVerified:
+    """Of a side whose rows were others when they were read a second time: which of the two readings is true, nobody knows."""
+    return NotVerified(
+        what,
+        "where both sides differ, its rows were others when they were read a second time: they change meanwhile, and nothing"
+        " holds a snapshot of them (an engine without transactions, such as MyISAM); verify again when nobody writes",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """The ledger's rejects beside those of the replay: how many units each has, how many only one of them has (`differ`), and the first of these."""

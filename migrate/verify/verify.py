@@ -25,7 +25,7 @@ from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
 from migrate.verify.both import walk_both
 from migrate.verify.claims import Standing
-from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
+from migrate.verify.compare import Compared, Comparison, MappingRules, Subject
 from migrate.verify.contests import Contests
 from migrate.verify.findings import Evidence, Findings
 from migrate.verify.halves import can_be_halved, half_written
@@ -173,7 +173,7 @@ class _Verifier:
             lambda rows: totals.add(target.name, rows),
         )
         subject = Subject(target.contract, target.key, target.version_field)
-        return Comparison(subject, rules, Listing(self._options.most_differences))
+        return Comparison(subject, rules, self._options.most_differences)
 
     def _keep_source(self, replay: Replay, parts: dict[str, Parts]) -> None:
         for mapped in replay.chunks():
