@@ -25,6 +25,8 @@ def refusal(column: StoredColumn, logical: LogicalType) -> str | None:
         return f"characters stored in {column.charset} may have no Unicode"
     if logical.kind == "decimal" and "zerofill" in column.native:
         return "zeros are filled in"
+    if logical.kind == "decimal" and logical.scale is None:
+        return "MariaDB has no numbers without a declared scale, as the other side has"
     if logical.kind == "text" or logical.kind in TAGS:
         return None
     return f"{column.native} has no canonical form in MariaDB"
