@@ -140,6 +140,28 @@ def test_a_row_that_others_point_at_stays(tmp_path: Path, database_url: str) -> 
     assert now["doc"].keys() == before.rows["doc"].keys() | {("c",)}
 
 
+def test_numbers_that_the_database_alone_gives_go_back(tmp_path: Path, postgres_url: str) -> None:
+    """A row that was updated keeps its number, one that is inserted again has it as before: GENERATED ALWAYS lets nobody else choose it."""
+    source, target = Database(f"sqlite:///{tmp_path / 'units.db'}"), Database(postgres_url)
+    source.run("CREATE TABLE src (id integer PRIMARY KEY, k text, v integer)")
+    source.insert("src", [{"id": 1, "k": "a", "v": 10}, {"id": 2, "k": "b", "v": 20}])
+    target.run(
+        "CREATE TABLE doc (k varchar(20) NOT NULL PRIMARY KEY, v integer UNIQUE, nr bigint GENERATED ALWAYS AS IDENTITY)",
+        "INSERT INTO doc (k, v) VALUES ('x', 0), ('a', 1)",
+    )
+    mapping = """
+mapping: numbered
+source: {table: src, key: [id]}
+targets:
+  - {table: doc, key: [k], on_conflict: update, fields: {k: k, v: v}}
+"""
+    before = target.rows("SELECT * FROM doc ORDER BY k")
+    run_scheduled(plan_of(tmp_path, mapping, source.url, target.url))
+    assert target.rows("SELECT v FROM doc ORDER BY k") == [{"v": 10}, {"v": 20}, {"v": 0}]
+    rolled_back(tmp_path, target.url)
+    assert target.rows("SELECT * FROM doc ORDER BY k") == before
+
+
 FOLLOWER = (
     "CREATE TABLE remark (id integer PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES doc (k) ON DELETE CASCADE)"
 )
