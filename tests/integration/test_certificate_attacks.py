@@ -249,6 +249,16 @@ def test_a_kept_checkpoint_finds_a_log_that_was_cut_off(here: Certified, kept: s
     ]
 
 
+def test_a_checkpoint_with_the_name_of_another_log_is_refused(here: Certified) -> None:
+    """Whoever copied the three lines wrongly, or from two sheets, is told so, although size and root are right."""
+    keep(here)
+    paper = here.path("paper.txt")
+    paper.write_text("another/log\n" + paper.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+    assert [each.what for each in found(here, "paper.txt", None).findings] == [
+        "the checkpoint names another log, another/log, than it was made over"
+    ]
+
+
 def test_a_checkpoint_of_nobody_is_refused(here: Certified) -> None:
     """One that another key signed proves nothing; a signed one without a key to trust, and a file that is not there, are mistakes."""
     keep(here)
