@@ -8,8 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self, TypeAlias
+from typing import IO, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +28,6 @@ class Spill:
         self._parts: list[IO[bytes]] = []
         self._folder = folder
         self.count = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def add(self, records: Records) -> None:
         """Keep these records."""

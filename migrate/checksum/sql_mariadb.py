@@ -10,16 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from migrate.checksum.encoding import LONGEST_TEXT
-from migrate.checksum.sql_column import StoredColumn
+from migrate.checksum.sql_column import TAGS, StoredColumn, fixed_head
 from migrate.values import LogicalType
 
 _CHARSETS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1"})
 """What is stored in these arrives as itself, also in the reader, which does not look at their bytes either."""
-_TAGS: Final = {
-    "integer": "I", "decimal": "D", "boolean": "B", "date": "A", "time": "M", "timestamp": "T", "instant": "Z", "bytes": "X", "uuid": "U",
-}  # fmt: skip
-_LENGTHS: Final = {"boolean": 1, "date": 10, "time": 15, "timestamp": 26, "instant": 26, "bytes": 64, "uuid": 36}
-"""Bytes of the canonical text, where all values have as many."""
 
 
 def refusal(column: StoredColumn, logical: LogicalType) -> str | None:
@@ -30,7 +25,9 @@ def refusal(column: StoredColumn, logical: LogicalType) -> str | None:
         return f"characters stored in {column.charset} may have no Unicode"
     if logical.kind == "decimal" and "zerofill" in column.native:
         return "zeros are filled in"
-    if logical.kind == "text" or logical.kind in _TAGS:
+    if logical.kind == "decimal" and logical.scale is None:
+        return "MariaDB has no numbers without a declared scale, as the other side has"
+    if logical.kind == "text" or logical.kind in TAGS:
         return None
     return f"{column.native} has no canonical form in MariaDB"
 
@@ -41,9 +38,8 @@ def field(column: StoredColumn, logical: LogicalType) -> str:
         value = _text(column, logical)
     else:
         canonical = _canonical(column, logical)
-        length = _LENGTHS.get(logical.kind)
-        tag = _TAGS[logical.kind]
-        head = f"'{tag}',length({canonical}),':'" if length is None else f"'{tag}{length}:'"
+        fixed = fixed_head(logical.kind)
+        head = f"'{TAGS[logical.kind]}',length({canonical}),':'" if fixed is None else f"'{fixed}'"
         value = f"concat({head},{canonical},';')"
     return f"if({column.sql} IS NULL,'N;',{value})"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from migrate.checksum.encoding import LONGEST_TEXT
-from migrate.checksum.sql_column import StoredColumn
+from migrate.checksum.sql_column import TAGS, StoredColumn, fixed_head
 from migrate.values import LogicalType
 
 _FIRST_DATE: Final = "0001-01-01"
@@ -18,26 +18,11 @@ _LAST_DATE: Final = "9999-12-31"
 _FIRST_MOMENT: Final = "0001-01-01 00:00:00"
 _LAST_MOMENT: Final = "9999-12-31 23:59:59.999999"
 _MOMENT: Final = """'YYYY-MM-DD"T"HH24:MI:SS.US'"""
-_TAGS: Final = {
-    "integer": "I", "decimal": "D", "float": "F", "boolean": "B", "date": "A", "time": "M", "timestamp": "T", "instant": "Z",
-    "bytes": "X", "uuid": "U",
-}  # fmt: skip
-_LENGTHS: Final = {
-    "float": 16,
-    "boolean": 1,
-    "date": 10,
-    "time": 15,
-    "timestamp": 26,
-    "instant": 26,
-    "bytes": 64,
-    "uuid": 36,
-}
-"""Bytes of the canonical text, where all values have as many."""
 
 
 def refusal(column: StoredColumn, logical: LogicalType) -> str | None:
     """Why the database cannot encode this column by itself, or None."""
-    if logical.kind == "text" or logical.kind in _TAGS:
+    if logical.kind == "text" or logical.kind in TAGS:
         return None
     return f"{column.native} has no canonical form in PostgreSQL"
 
@@ -48,12 +33,8 @@ def field(column: StoredColumn, logical: LogicalType) -> str:
         value = _text(column, logical)
     else:
         canonical = _canonical(column, logical)
-        length = _LENGTHS.get(logical.kind)
-        head = (
-            f"'{_TAGS[logical.kind]}'||octet_length({canonical})||':'"
-            if length is None
-            else f"'{_TAGS[logical.kind]}{length}:'"
-        )
+        fixed = fixed_head(logical.kind)
+        head = f"'{TAGS[logical.kind]}'||octet_length({canonical})||':'" if fixed is None else f"'{fixed}'"
         value = f"{head}||{canonical}||';'"
     return f"CASE WHEN {column.sql} IS NULL THEN 'N;' ELSE {value} END"
 

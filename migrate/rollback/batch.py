@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from migrate.errors import RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry
-from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands
+from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands, untold_columns
 from migrate.rollback.records import undo_of
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
 from migrate.stores.typed_keys import dump_key, key_text, load_key
@@ -33,6 +33,9 @@ Changed = Literal["refuse", "skip"]
 
 SHOWN = 20
 """Rows that a refusal names in its text; all of them are in its `rows`."""
+_RULE: Final = "ROLLBACK"
+_STAYS: Final = "not taken back: "
+"""What the findings about rows that stay have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ class BatchRollback:
         self._shapes = dict(shapes)
         self._changed = changed
 
-    def take_back(self, transaction: BatchTransaction, session: TargetSession, entry: Entry) -> list[Standing]:
-        """Put the rows of this batch back as they were; the rows that stay. The caller began the transaction and finishes it.
+    def take_back(self, transaction: BatchTransaction, session: TargetSession, entry: Entry) -> None:
+        """Put the rows of this batch back as they were; rows that stay become findings. The caller began the transaction and finishes it.
 
         Raises RowsChanged where rows stand in the way and the caller wants that refused; StateError for undo records that cannot be used.
         """
@@ -117,7 +120,6 @@ class BatchRollback:
         if staying:
             transaction.add_findings(_findings(staying))
             record.counts = record.counts + Counts(warnings=len(staying))
-        return staying
 
     def rows_of(self, session: TargetSession, entry: Entry, *, lock: bool) -> list[Rows]:
         """The rows of this batch, each held against the record of how it was left; `lock`: locked, in the order of every writer."""
@@ -141,6 +143,13 @@ class BatchRollback:
                 f"{shape.name} has no column {missing[0]} any more: whether its rows are as they were left cannot be told",
                 where=f"run {self._run}",
                 next_step="put the column back, then roll back again",
+            )
+        untold = untold_columns(net, shape)
+        if untold:
+            raise StateError(
+                f"{shape.name} has a new column {untold[0]}, whose default is no constant: whether somebody wrote to it cannot be told",
+                where=f"run {self._run}",
+                next_step="drop the column, with what is in it, then roll back again",
             )
         stored = session.fetch(shape, net.subject.key, net.keys, lock=lock)
         return Rows(shape, net, stored, stands(net, shape, stored))
@@ -213,6 +222,21 @@ def _key_text(keys: pa.Table, at: int) -> str:
     return dump_key(tuple(column[at].as_py() for column in keys.columns))
 
 
+def rows_that_stayed(ledger: Ledger, run: str, pass_no: int) -> tuple[Standing, ...]:
+    """The rows that the batches of a rollback left, newest batch first, as the ledger has them: an attempt that died left rows too."""
+    finding = ledger.tables.finding
+    query = (
+        sa.select(finding.c.target, finding.c.unit_key, finding.c.reason, finding.c.value)
+        .where(finding.c.run == run, finding.c.pass_no == pass_no, finding.c.rule == _RULE)
+        .order_by(finding.c.range_no.desc(), finding.c.entry_no)
+    )
+    with ledger.reading() as connection:
+        return tuple(
+            Standing(row.target, row.unit_key, row.reason.removeprefix(_STAYS), **json.loads(row.value))
+            for row in connection.execute(query)
+        )
+
+
 def _findings(rows: Sequence[Standing]) -> pa.Table:
     names = ("level", "unit_key", "target", "field", "rule", "reason", "value")
     entries = [
@@ -221,8 +245,8 @@ def _findings(rows: Sequence[Standing]) -> pa.Table:
             "unit_key": row.key,
             "target": row.target,
             "field": None,
-            "rule": "ROLLBACK",
-            "reason": f"not taken back: {row.why}",
+            "rule": _RULE,
+            "reason": f"{_STAYS}{row.why}",
             "value": json.dumps({"before": _plain(row.before), "found": _plain(row.found)}, ensure_ascii=False),
         }
         for row in rows

@@ -24,6 +24,9 @@ from migrate.write.units import half_digests
 _SETTING = (int(Op.INSERT), int(Op.UPDATE), int(Op.DELETE), int(Op.RESTORE))
 """Operations after which a row is another one than before; the others only looked at it."""
 
+_KNOWN_DEFAULTS = frozenset({"null", "literal", "generated"})
+"""What a generated column holds follows from the others."""
+
 Flags = npt.NDArray[np.bool_]
 
 
@@ -74,6 +77,18 @@ def net_of(chunks: Sequence[tuple[UndoSubject, pa.Table]]) -> Net:
 def missing_columns(subject: UndoSubject, shape: TableShape) -> list[str]:
     """Columns that the records speak of, and the table has no longer."""
     return [name for name in (*subject.key, *subject.fields) if name not in shape.names]
+
+
+def untold_columns(net: Net, shape: TableShape) -> list[str]:
+    """Columns that no record speaks of, and whose default is no constant: nobody can say whether they hold it still."""
+    recorded = {*net.subject.fields, *dict(net.subject.constants)}
+    return [
+        column.name
+        for column in shape.columns
+        if column.name not in recorded
+        and f"before_{column.name}" not in net.last.column_names
+        and column.default_kind not in _KNOWN_DEFAULTS
+    ]
 
 
 def stands(net: Net, shape: TableShape, stored: pa.Table) -> Flags:

@@ -31,16 +31,19 @@ from migrate.ledger.log import add_event, seal
 from migrate.ledger.runs import Entry, Pass, Run, begin_pass, end_pass, read_entries, read_passes, read_run, set_state
 from migrate.ledger.steering import lift_pause
 from migrate.rollback.attempt import Attempt, attempting
-from migrate.rollback.batch import BatchRollback, Changed, Standing
+from migrate.rollback.batch import BatchRollback, Changed, Standing, rows_that_stayed
 from migrate.rollback.records import require_undo
-from migrate.rollback.survey import Survey, rows_in_the_way
+from migrate.rollback.survey import Survey, require_still, rows_in_the_way
 from migrate.values import TableShape
 from migrate.write.transaction import AlreadyApplied, BatchId
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a rollback came to: how the run stands, how many batches and rows of the source went back, and the rows that stay."""
+    """What a rollback came to: how the run stands, how many batches and rows of the source went back now, and the rows that stay.
+
+    `staying` has those of earlier attempts at the same rollback too.
+    """
 
     summary: RunSummary
     batches: int
@@ -86,10 +89,11 @@ def rollback(path: Path, options: RunOptions, changed: Changed, *, stop: StopTok
         set_state(held, run.run, "rolling_back")
         attempt = Attempt(held, run, lease, _rollback_pass(held, run), stop, listen)
         with attempting(attempt, seen.counts.read, resumed=resumed):
-            staying = _take_back(attempt, seen, changed)
+            _take_back(attempt, seen, changed)
             _finish(attempt)
         done = summarise(ledger, read_run(ledger, run.run) or run)
-        return RolledBack(done, len(seen.entries), seen.counts.read, tuple(staying))
+        staying = rows_that_stayed(ledger, run.run, attempt.pass_no)
+        return RolledBack(done, len(seen.entries), seen.counts.read, staying)
 
 
 def standing_entries(ledger: Ledger, run: str) -> list[Entry]:
@@ -114,7 +118,9 @@ def _refuse_held(run: Run, holding: Holding | None) -> None:
 def _survey(ledger: Ledger, run: Run) -> Survey:
     entries = tuple(standing_entries(ledger, run.run))
     require_undo(ledger, run.run, entries)
-    return Survey(run.mapping, run.run, run.state, entries, _shapes(ledger, entries))
+    shapes = _shapes(ledger, entries)
+    require_still(run.run, shapes)
+    return Survey(run.mapping, run.run, run.state, entries, shapes)
 
 
 def _shapes(ledger: Ledger, entries: Sequence[Entry]) -> dict[str, TableShape]:
@@ -132,43 +138,39 @@ def _rollback_pass(ledger: Ledger, run: Run) -> Pass:
     return begin_pass(ledger, run.run, "rollback", None)
 
 
-def _take_back(attempt: Attempt, seen: Survey, changed: Changed) -> list[Standing]:
+def _take_back(attempt: Attempt, seen: Survey, changed: Changed) -> None:
     attempt.listen(PhaseStarted(seen.mapping, "rollback"))
     batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, changed)
     grouped = frozenset(attempt.run.settings.get("grouped", ()))
-    staying: list[Standing] = []
     for entry in seen.entries:
         if attempt.stop.is_set:
             raise Interrupted(
                 f"stopped between two batches: {attempt.stop.reason}", next_step="run the same command again to go on"
             )
         began = time.monotonic()
-        rows, attempts = attempt.persist(
+        _, attempts = attempt.persist(
             partial(_one, attempt, batches, entry, grouped), f"taking batch {entry.pass_no}/{entry.range_no} back"
         )
-        staying += rows
         attempt.done = attempt.done + entry.counts
         attempt.batches += 1
         attempt.listen(
             BatchDone(seen.mapping, seen.run, entry.applied_seq, entry.counts, time.monotonic() - began, attempts)
         )
-    return staying
 
 
-def _one(attempt: Attempt, batches: BatchRollback, entry: Entry, grouped: frozenset[str]) -> list[Standing]:
+def _one(attempt: Attempt, batches: BatchRollback, entry: Entry, grouped: frozenset[str]) -> None:
     """One batch taken back and committed; nothing where an earlier attempt has committed it."""
     session = attempt.session
     transaction = attempt.transaction(BatchId(attempt.run.run, attempt.pass_no, entry.applied_seq))
     try:
         transaction.begin("rollback")
-        staying = batches.take_back(transaction, session, entry)
+        batches.take_back(transaction, session, entry)
         transaction.finish([name for name in entry.counts.targets if name not in grouped])
     except AlreadyApplied:
-        return []
+        return
     except BaseException:
         transaction.abandon()
         raise
-    return staying
 
 
 def _finish(attempt: Attempt) -> None:

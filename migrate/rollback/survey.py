@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from migrate.checksum.vectorised import key_hashes
+from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry, total
@@ -32,6 +33,18 @@ class Survey:
     def counts(self) -> Counts:
         """What the batches counted when they were written."""
         return total(self.entries)
+
+
+def require_still(run: str, shapes: Mapping[str, TableShape]) -> None:
+    """Raise StateError for a table that changes rows by itself, as no target may when a run begins: more would change than goes back."""
+    for name, shape in shapes.items():
+        cascading = [f"foreign key {key.name} cascades" for key in shape.foreign_keys if key.cascades]
+        for obstacle in (*shape.obstacles, *cascading):
+            raise StateError(
+                f"{name} cannot be rolled back as it is now: {obstacle}",
+                where=f"run {run}, table {name}",
+                next_step="drop or disable it for the rollback, and put it back afterwards",
+            )
 
 
 def rows_in_the_way(

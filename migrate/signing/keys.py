@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from migrate.errors import EnvironmentFault, InputError, StateError
+
+Key = TypeVar("Key", Ed25519PrivateKey, Ed25519PublicKey)
 
 PRIVATE_MODE: Final = 0o600
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -51,16 +53,12 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
             raise InputError(
                 f"{path} is the public half of a pair of keys", next_step="sign with the private one: KEY without .pub"
             )
-    content = read_private(path)
-    try:
-        key = serialization.load_pem_private_key(content, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(
-            "not a private key without password in PEM", where=str(path), next_step="migrate certificate keygen -o KEY"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError("not an Ed25519 key", where=str(path), next_step="migrate certificate keygen -o KEY")
-    return key
+    return _ed25519(
+        path,
+        lambda: serialization.load_pem_private_key(read_private(path), None),
+        Ed25519PrivateKey,  # type: ignore[type-abstract]
+        ("not a private key without password in PEM", "migrate certificate keygen -o KEY"),
+    )
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
@@ -71,14 +69,23 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         raise InputError(
             f"{path} is a private key", next_step="give KEY.pub, which `keygen` wrote beside it, and nobody this file"
         )
+    return _ed25519(
+        path,
+        lambda: serialization.load_pem_public_key(content),
+        Ed25519PublicKey,  # type: ignore[type-abstract]
+        ("not a public key in PEM", "give the file KEY.pub that `keygen` wrote"),
+    )
+
+
+def _ed25519(path: Path, load: Callable[[], object], kind: type[Key], told: tuple[str, str]) -> Key:
+    """What `load` finds in the file; InputError, with what is wrong and what to do, where it is no key, or one of another kind."""
+    wrong, next_step = told
     try:
-        key = serialization.load_pem_public_key(content)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(
-            "not a public key in PEM", where=str(path), next_step="give the file KEY.pub that `keygen` wrote"
-        ) from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise InputError("not an Ed25519 key", where=str(path), next_step="give the file KEY.pub that `keygen` wrote")
+        key = load()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError(wrong, where=str(path), next_step=next_step) from error
+    if not isinstance(key, kind):
+        raise InputError("not an Ed25519 key", where=str(path), next_step=next_step)
     return key
 
 

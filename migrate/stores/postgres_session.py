@@ -170,10 +170,14 @@ class PostgresSession:
         relation = self._relation_of(table)
         others = tuple(name for name in rows.column_names if name not in by)
         self._check(table, [relation.column(name) for name in rows.column_names], rows)
-        sets = ", ".join(f"{quote(name)} = {_KEYS}.c{len(by) + index}" for index, name in enumerate(others))
+        placed = {name: f"{_KEYS}.c{len(by) + index}" for index, name in enumerate(others)}
+        # A number that the database alone gives cannot be set; a row that has another one is not the row that is meant.
+        fixed = [name for name in others if relation.column(name).always]
+        sets = ", ".join(f"{quote(name)} = {place}" for name, place in placed.items() if name not in fixed)
+        same = "".join(f" AND {_ALIAS}.{quote(name)} = {placed[name]}" for name in fixed)
         for matched in self._matches(relation, by, others, rows):
             self._change_once(
-                f"UPDATE {relation.sql} AS {_ALIAS} SET {sets} FROM {matched.keys_sql} WHERE {matched.condition}",
+                f"UPDATE {relation.sql} AS {_ALIAS} SET {sets} FROM {matched.keys_sql} WHERE {matched.condition}{same}",
                 matched,
                 table,
             )

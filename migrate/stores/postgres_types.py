@@ -52,12 +52,13 @@ class TypeFacts:
 class PostgresColumn:
     """A column with what the statements about it need.
 
-    `collation` is its own collation as SQL, or None for the database's default.
+    `collation` is its own collation as SQL, or None for the database's default. `always`: GENERATED ALWAYS AS IDENTITY, which no UPDATE may set.
     """
 
     column: Column
     facts: TypeFacts
     collation: str | None = None
+    always: bool = False
 
     @property
     def name(self) -> str:

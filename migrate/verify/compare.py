@@ -21,7 +21,7 @@ from migrate.verify.rows import KEY, ROW, KeyDifference, Parts, differing_keys, 
 from migrate.verify.shown import Shown
 from migrate.verify.units import UnitFields, UnitSet, unit_name, units_of
 from migrate.verify.unread import UnreadRows
-from migrate.verify.verdict import Difference, Kind, Note
+from migrate.verify.verdict import Difference, Kind, Note, SideName
 
 
 @dataclass(slots=True)
@@ -29,8 +29,8 @@ class Compared:
     """What differs in one target.
 
     `lost`: rows of refused units, which must not be there; `identical`: rows that another unit's row stands for; `kept`: rows that are older
-    than what is there; `newer`: rows in whose place a greater version stands that is not the source's. `keys`: the digests of the keys that
-    differ, where they are asked for.
+    than what is there; `newer`: rows in whose place a greater version stands that is not the source's. `unsteady`: sides whose rows were others
+    than when they were summed up. `keys`: the digests of the keys that differ, where they are asked for.
     """
 
     counts: dict[Kind, int] = field(default_factory=lambda: {"missing": 0, "extra": 0, "changed": 0, "multiplicity": 0})
@@ -39,6 +39,7 @@ class Compared:
     identical: int = 0
     kept: int = 0
     newer: int = 0
+    unsteady: tuple[SideName, ...] = ()
     keys: set[bytes] = field(default_factory=set)
 
 
@@ -70,7 +71,7 @@ class MappingRules:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What to note of differences: how many to list, whether to gather all keys, and if given only those of these keys."""
+    """What to note of differences: how many to list (all are counted), whether to gather all keys, and if given only those of these keys."""
 
     most: int
     gather_keys: bool = False
@@ -92,6 +93,7 @@ class Comparison:
 
     def compare(self, parts: Parts) -> Compared:
         """All parts, one after the other."""
+        self.found.unsteady = tuple(parts.unsteady())
         for number in range(parts.count):
             source, target = parts.read("source", number), parts.read("target", number)
             if self._rules is not None and source is not None:

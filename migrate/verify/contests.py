@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.plan import Plan
+from migrate.values import Key
 from migrate.verify.claims import Claimant, Claims, Standing, settled
 from migrate.verify.holders import Holder, Holders, complete
-from migrate.verify.orphans import Parents
+from migrate.verify.orphans import Expected, Parent, Parents
 from migrate.verify.replay import Replay
 from migrate.verify.rows import KEY, ROW, Parts, shares_key
 from migrate.verify.units import Unit, UnitFields, row_versions, unit_versions, units_of, with_units
@@ -44,6 +45,7 @@ class Contests:
         self._nonce = nonce
         self._claims = Claims()
         self._met: dict[str, list[_Met]] = defaultdict(list)
+        self._orphans: dict[Parent, set[Unit]] = defaultdict(set)
 
     def standing(self, parts: Mapping[str, Parts]) -> Standing:
         """Read all parts, look into the targets, and decide who stands where."""
@@ -58,7 +60,26 @@ class Contests:
             self._add_holders()
         keys = {key for key, _ in self._claims.units}
         order = self._replay.in_source_order(sorted(keys, key=repr)) if keys else []
-        return settled(self._claims, {key: number for number, key in enumerate(order)})
+        return self._settled(self._expected_parents(parts), {key: number for number, key in enumerate(order)})
+
+    def _settled(self, expected: Expected, position: Mapping[Key, int]) -> Standing:
+        """All claims decided, and units refused whose parent nobody puts there; a unit that is refused may leave others without parent."""
+        while True:
+            standing = settled(self._claims, position)
+            alone = expected.alone(standing.refused) - self._claims.refused
+            if not alone:
+                return standing
+            self._claims.refused |= alone
+
+    def _expected_parents(self, parts: Mapping[str, Parts]) -> Expected:
+        """What the mapping expects of the rows that orphans point at: they are not there, so their buckets differ."""
+        expected = Expected(self._orphans)
+        for name in sorted(expected.tables() & parts.keys()):
+            for number in range(parts[name].count):
+                source = parts[name].read("source", number)
+                if source is not None:
+                    expected.add(name, source, units_of(source, self._fields.columns))
+        return expected
 
     def _add_part(
         self, target: WriteTarget, parts: Parts, number: int, tools: tuple[Holders, Parents, _SharedValues]
@@ -83,8 +104,10 @@ class Contests:
     def _add_orphans(self, source: pa.Table, mask: npt.NDArray[np.bool_], parents: Parents) -> None:
         """A row that stands there has, or had, its parent."""
         rows = source.filter(pa.array(mask))
-        alone = np.asarray(parents.missing_for(rows), np.bool_)
-        self._claims.refused |= set(self._units(rows, alone))
+        found = list(parents.missing_for(rows))
+        units = units_of(rows.take(pa.array([place for place, _ in found], pa.int64())), self._fields.columns)
+        for unit, (_, parent) in zip(units, found, strict=True):
+            self._orphans[parent].add(unit)
 
     def _add_values(self, target: WriteTarget, parts: Parts, values: _SharedValues) -> None:
         """Rows that are not there and have a unique value in common: the row that should hold it is not there to be asked for."""

@@ -21,6 +21,7 @@ from migrate.verify.verdict import (
     TargetResult,
     TotalDifference,
     Verdict,
+    unsteady,
     worst,
 )
 from migrate.write.target import WriteTarget
@@ -103,7 +104,10 @@ class Findings:
         unseen = evidence.compared is None and len(source.differing(stored)) > 0
         unreadable = self._unreadable(target.name, evidence)
         verdict: Verdict = "EQUAL_WITH_DECLARED_RULES" if compared.newer else "EQUAL"
-        if unseen or unreadable or source.poison:
+        self.not_verified += [
+            unsteady(Note.of("the_source") if side == "source" else target.name) for side in compared.unsteady
+        ]
+        if unseen or unreadable or compared.unsteady:
             verdict = "NOT_VERIFIED"
         if any(compared.counts[kind] for kind in KINDS):
             verdict = "DIFFERENT"

@@ -6,8 +6,9 @@ The database alone knows which of its rows it holds equal; who may stand there i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from migrate.checksum.contract import Contract
 from migrate.checksum.vectorised import key_digests
 from migrate.stores.opening import open_target
-from migrate.stores.port import ORDINAL
+from migrate.stores.port import ORDINAL, TargetSession
 from migrate.write.target import WriteTarget
 
 _KEYS_AT_ONCE: Final = 10_000
@@ -41,18 +42,8 @@ class Holders:
     def of(self, rows: pa.Table) -> list[Holder]:
         """The stored rows of other keys in the places of these rows, which have all fields; a row with NULL in a unique key has no place in it."""
         own = binary(key_digests(rows, self._target.contract))
-        store = open_target(self._url)
-        try:
-            session = store.session()
-            try:
-                session.begin()
-                found = [each for by in self._unique() for each in self._by(session, by, rows, own)]
-                session.rollback()
-                return found
-            finally:
-                session.close()
-        finally:
-            store.close()
+        with looking_into(self._url) as session:
+            return [each for by in self._unique() for each in self._by(session, by, rows, own)]
 
     def values(self, rows: pa.Table, by: tuple[str, ...]) -> list[bytes]:
         """The digest of these columns of each row."""
@@ -66,7 +57,7 @@ class Holders:
         fields = set(self._target.fields)
         return [key.columns for key in self._target.shape.unique_keys if set(key.columns) <= fields]
 
-    def _by(self, session: Any, by: tuple[str, ...], rows: pa.Table, own: list[bytes]) -> Iterator[Holder]:
+    def _by(self, session: TargetSession, by: tuple[str, ...], rows: pa.Table, own: list[bytes]) -> Iterator[Holder]:
         places = complete(rows, by)
         columns = tuple(name for name, _ in self._target.contract.columns)
         for start in range(0, len(places), _KEYS_AT_ONCE):
@@ -79,6 +70,15 @@ class Holders:
             for ordinal, key, values in zip(ordinals, there, self.values(stored, by), strict=True):
                 if key != own[some[ordinal]]:
                     yield Holder(some[ordinal], by, key, values)
+
+
+@contextmanager
+def looking_into(url: str) -> Iterator[TargetSession]:
+    """A session of the target in a transaction that changes nothing."""
+    with closing(open_target(url)) as store, closing(store.session()) as session:
+        session.begin()
+        yield session
+        session.rollback()
 
 
 def complete(rows: pa.Table, columns: tuple[str, ...]) -> list[int]:

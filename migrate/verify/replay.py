@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from migrate.engine.lookups import file_lookups, table_lookups
 from migrate.engine.plan import Plan
+from migrate.errors import DataError
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
 from migrate.values import Key, KeyRange
@@ -54,14 +55,35 @@ class Replay:
         found = self._reader.pick(columns, keys, self._plan.order, columns)
         return list(dict.fromkeys(zip(*(found[name].to_pylist() for name in columns), strict=True)))
 
+    def require_whole(self, rows: int) -> None:
+        """Raise DataError unless a walk that read so many rows read all that one statement without ranges finds.
+
+        Ranges are cut by the code that cuts those of a run: what they miss would be missed by both.
+        """
+        if self._is_one_scan:
+            return
+        some = self._plan.range_columns[:1]
+        there = sum(batch.num_rows for batch in self._reader.scan(some, CHUNK_BYTES))
+        if rows != there:
+            raise DataError(
+                f"its ranges in the order of ({', '.join(self._plan.range_columns)}) have {rows} rows, and there are {there}",
+                where=self._plan.source.relation,
+                next_step="declare another key in the mapping, of a type that the database compares as it sorts",
+            )
+
     def close(self) -> None:
         """Free the connection and the transformer."""
         self._reader.close()
         self._transformer.close()
 
+    @property
+    def _is_one_scan(self) -> bool:
+        """Rows are units by themselves, in any order."""
+        return self._plan.program.unit_is_unique and not self._plan.program.grouped
+
     def _whole_units(self) -> Iterator[pa.Table]:
         program = self._plan.program
-        if program.unit_is_unique and not program.grouped:
+        if self._is_one_scan:
             for batch in self._reader.scan(program.source_columns, CHUNK_BYTES):
                 yield pa.Table.from_batches([batch])
             return

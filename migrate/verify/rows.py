@@ -8,31 +8,38 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import IO, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.errors import EnvironmentFault
 from migrate.mapping.duck import connect
 from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, buckets_of
-from migrate.verify.verdict import Kind
+from migrate.verify.verdict import Kind, SideName
 
 KEY: Final = "_k"
 ROW: Final = "_r"
 PART_ROWS: Final = 100_000
 """Rows of both sides that are compared at a time; one bucket is never cut."""
+OPEN_FILES: Final = 128
+"""Parts that one side writes to at a time: where everything differs there are more parts than a process may have files."""
 
 Kept = Literal["source", "target", "unread", "unread_source"]
 """What a part holds: the rows of both sides, and those of the target, or of a source table, of which something cannot be read, by their key."""
 
 
 class Parts:
-    """Temporary files with the rows of differing buckets of both sides, bucket by bucket in parts of about `PART_ROWS` rows."""
+    """Temporary files with the rows of differing buckets of both sides, bucket by bucket in parts of about `PART_ROWS` rows.
+
+    Each side has a thread of its own that adds its rows; reading comes after both. Raises EnvironmentFault where the disk does not take the rows.
+    """
 
     def __init__(self, source: BucketSums, target: BucketSums, unread: Buckets | None = None) -> None:
         """`unread`: per bucket how many rows beside them cannot be read; a bucket with such rows differs."""
@@ -42,8 +49,10 @@ class Parts:
         self._part_of = np.full(BUCKETS, -1, np.int64)
         self._part_of[differing] = (np.cumsum(rows) - rows) // PART_ROWS
         self.count = int(self._part_of.max()) + 1 if len(differing) else 0
+        self._first: dict[SideName, BucketSums] = {"source": source, "target": target}
+        self._again: dict[Kept, BucketSums] = {"source": BucketSums(), "target": BucketSums()}
         self._folder = Path(tempfile.mkdtemp(prefix="migrate-verify-"))
-        self._writers: dict[Path, pa.ipc.RecordBatchStreamWriter] = {}
+        self._writers: dict[Kept, _Writers] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +60,10 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        for each in self._writers.values():
+            # A disk that was full is so still, and nobody reads these any more.
+            with suppress(OSError):
+                each.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def holds(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
@@ -62,39 +74,83 @@ class Parts:
         """Keep those of `rows` that lie in a differing bucket; rows without digest are in none."""
         known = np.asarray(keys.is_valid()) & np.asarray(digests.is_valid())
         part = np.where(known, self._part_of[buckets_of(keys)], -1)
+        if side in self._again:
+            mine = pa.array(part >= 0)
+            self._again[side].add(keys.filter(mine), digests.filter(mine))
         for number in np.unique(part[part >= 0]).tolist():
             at = pa.array(np.flatnonzero(part == number))
             kept = rows.take(at).append_column(KEY, keys.take(at).cast(pa.binary()))
-            self._writer(side, number, kept).write_table(kept.append_column(ROW, digests.take(at).cast(pa.binary())))
+            kept = kept.append_column(ROW, digests.take(at).cast(pa.binary()))
+            with _on_disk(self._folder):
+                self._writers.setdefault(side, _Writers()).write(self._path(side, number), kept)
+
+    def unsteady(self) -> list[SideName]:
+        """The sides whose rows, as they were added, are not those of the sums by which the buckets differ."""
+        differing = np.flatnonzero(self._part_of >= 0)
+        return [
+            side
+            for side, first in self._first.items()
+            if len(np.intersect1d(first.differing(self._again[side]), differing))
+        ]
 
     def read(self, side: Kept, number: int) -> pa.Table | None:
         """All rows of one side in a part, or None when it has none."""
-        self._close()
         path = self._path(side, number)
-        if not path.exists():
-            return None
-        with pa.OSFile(str(path)) as file:
-            return pa.ipc.open_stream(file).read_all().combine_chunks()
-
-    def _writer(self, side: Kept, number: int, rows: pa.Table) -> pa.ipc.RecordBatchStreamWriter:
-        path = self._path(side, number)
-        if path not in self._writers:
-            schema = rows.schema.append(pa.field(ROW, pa.binary()))
-            self._writers[path] = pa.ipc.new_stream(str(path), schema)
-        return self._writers[path]
+        with _on_disk(self._folder):
+            if side in self._writers:
+                self._writers[side].close()
+            return _read(path) if path.exists() else None
 
     def _path(self, side: Kept, number: int) -> Path:
         return self._folder / f"{side}-{number}.arrow"
 
-    def _close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+
+class _Writers:
+    """Appends rows to files of Arrow streams, of which only some are open at a time."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, tuple[IO[bytes], pa.ipc.RecordBatchStreamWriter]] = {}
+
+    def write(self, path: Path, rows: pa.Table) -> None:
+        """Add rows to a file; each time that it is opened anew, another stream begins in it."""
+        if path not in self._open:
+            if len(self._open) >= OPEN_FILES:
+                self.close()
+            file = path.open("ab")
+            self._open[path] = file, pa.ipc.new_stream(file, rows.schema)
+        self._open[path][1].write_table(rows)
+
+    def close(self) -> None:
+        """End what is open."""
+        for file, writer in self._open.values():
+            with file:
+                writer.close()
+        self._open.clear()
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as file:
+        size, streams = file.size(), []
+        while file.tell() < size:
+            streams.append(pa.ipc.open_stream(file).read_all())
+    return pa.concat_tables(streams).combine_chunks()
+
+
+@contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentFault(
+            f"rows that differ cannot be kept on disk: {error.strerror or error}",
+            where=str(folder.parent),
+            next_step="make room there, or name another folder in TMPDIR; then verify again",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDifference:
-    """A key whose rows differ: how often it is there, and the places of one row of each side that has no equal on the other (None: none)."""
+    """A key whose rows differ: how often it is there, and the places of one row of each side that is there more often than on the other (None: none)."""
 
     kind: Kind
     source_rows: int
@@ -107,7 +163,8 @@ _COMPARE = """
 WITH s AS (SELECT k, r, count(*) AS n, min(i) AS i FROM source GROUP BY ALL),
      t AS (SELECT k, r, count(*) AS n, min(i) AS i FROM target GROUP BY ALL),
      unequal AS (
-       SELECT coalesce(s.k, t.k) AS k, s.i AS si, t.i AS ti
+       SELECT coalesce(s.k, t.k) AS k,
+              CASE WHEN s.n > coalesce(t.n, 0) THEN s.i END AS si, CASE WHEN t.n > coalesce(s.n, 0) THEN t.i END AS ti
        FROM s FULL JOIN t ON s.k = t.k AND s.r = t.r WHERE s.n IS DISTINCT FROM t.n),
      keys AS (SELECT k, min(si) AS si, min(ti) AS ti FROM unequal GROUP BY k),
      sn AS (SELECT k, sum(n) AS n FROM s GROUP BY k),

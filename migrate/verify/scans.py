@@ -67,6 +67,7 @@ class SourceScan:
                     key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
                 )
                 self.totals.add(target.name, rows)
+        replay.require_whole(self.rows_read)
 
     def close(self) -> None:
         """Free what it holds."""

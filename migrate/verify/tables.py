@@ -37,6 +37,7 @@ from migrate.verify.verdict import (
     TargetResult,
     Verdict,
     Verification,
+    unsteady,
     worst,
 )
 from migrate.verify.widening import INT64_DIGITS, widened
@@ -92,10 +93,11 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         targets: dict[str, TargetResult] = {}
         if not faults:
             compared, faults = _rows(asked, subject, sides, watch)
-            not_verified += _unreadable(sides)
+            unread = list(_unreadable(sides))
+            not_verified += [*unread, *(unsteady(Note.of(f"the_{side}")) for side in compared.unsteady)]
             result = _result(subject, shapes["target"], compared, sides)
-            # Sums that differ are a difference, also where the rows could not be read a second time.
-            verdict: Verdict = "DIFFERENT" if faults else result.verdict
+            # Sums that differ are a difference, also where the rows could not be read a second time; but not if what cannot be read made them differ.
+            verdict: Verdict = "DIFFERENT" if faults and not unread else result.verdict
             if not asked.allow_empty and not any(each.count for each in sides.values()):
                 not_verified.append(NotVerified(Note.of("both_tables"), Note.of("tables_empty")))
             targets[asked.into] = replace(result, verdict=worst((verdict, *_doubts(not_verified))))

@@ -111,6 +111,10 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "run {run} was made under another mapping, lookup, schema or version (its fingerprint differs)",
         "任务 {run} 所用的映射、对照表、表结构或版本与现在不同（指纹不符）",
     ),
+    "unsteady": (
+        "where both sides differ, its rows were others when they were read a second time: they change meanwhile, and nothing holds a snapshot of them (an engine without transactions, such as MyISAM); verify again when nobody writes",
+        "两侧不一致之处，第二次读取时数据已变：数据仍在变动，且其存储引擎（如 MyISAM）无快照；请在无人写入时重新核验",
+    ),
     "second_reads": ("a second driver reads {columns} of the row {row} otherwise", "另一种驱动读出的 {row} 行，字段 {columns} 与此不同"),
     "second_misses": ("a second driver does not find the row {row}", "另一种驱动找不到 {row} 行"),
     "nothing_read": (
@@ -309,6 +313,11 @@ class Live:
     def to_json(self) -> dict[str, int]:
         """The entry `live`."""
         return {"looks": self.looks, "settled": self.settled}
+
+
+def unsteady(what: str | Note) -> NotVerified:
+    """Of a side whose rows were others when they were read a second time: which of the two readings is true, nobody knows."""
+    return NotVerified(what, Note.of("unsteady"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,6 +305,19 @@ def test_what_cannot_be_read_outside_of_the_scope_is_nobodys_doubt(migrate: Migr
     assert document(migrate, "scoped.yaml")[1]["targets"]["paid"]["extra"] == 1
 
 
+def test_a_row_whose_scope_cannot_be_read_is_looked_at(migrate: Migrate, done: Path) -> None:
+    """It may be ours: it is there, and neither missing nor left out of what could not be compared."""
+    scoped = MAPPING.replace("    key: [no]\n", '    key: [no]\n    scope: "amount < 1000000"\n')
+    (done / "scoped.yaml").write_text(scoped.replace("bills", "scoped"), encoding="utf-8")
+    before = document(migrate, "scoped.yaml")[1]
+    assert before["verdict"] == "EQUAL"
+    change(done, "UPDATE paid SET amount = x'00' WHERE no = 1")
+    code, found = document(migrate, "scoped.yaml")
+    paid = found["targets"]["paid"]
+    assert (code, paid["verdict"], paid["missing"]) == (6, "NOT_VERIFIED", 0)
+    assert paid["target_rows"] == before["targets"]["paid"]["target_rows"]
+
+
 def test_a_total_that_cannot_be_computed_is_not_verified(migrate: Migrate, done: Path) -> None:
     """A grouping that fails on a value is exit 6 with its reason, and the rows are compared all the same."""
     totals = 'totals:\n  - {target: paid, by: {n: "cast(payer as integer)"}, sum: [amount]}\n'

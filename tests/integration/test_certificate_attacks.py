@@ -312,6 +312,16 @@ def test_a_checkpoint_may_be_copied_as_people_copy(here: Certified) -> None:
     assert [each.what for each in found(here, "copied.txt", None).findings] != []
 
 
+def test_a_checkpoint_with_the_name_of_another_log_is_refused(here: Certified) -> None:
+    """Whoever copied the three lines wrongly, or from two sheets, is told so, although size and root are right."""
+    keep(here)
+    paper = here.path("paper.txt")
+    paper.write_text("another/log\n" + paper.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+    assert [each.what for each in found(here, "paper.txt", None).findings] == [
+        "the checkpoint names another log, another/log, than it was made over"
+    ]
+
+
 def test_a_checkpoint_of_nobody_is_refused(here: Certified) -> None:
     """One that another key signed proves nothing; a signed one without a key to trust, and a file that is not there, are mistakes."""
     keep(here)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from migrate.engine.events import BatchDone
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan
 from migrate.engine.rejects import rejects_show
 from migrate.engine.replay import rejects_replay
 from migrate.engine.stop import StopToken
-from migrate.errors import RowsChanged, StateError
+from migrate.errors import Interrupted, RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
@@ -111,7 +113,9 @@ def test_changed_rows_can_be_left(tmp_path: Path, database_url: str) -> None:
     assert changed.before is not None
     assert (changed.before["c"], changed.found["c"]) == ("old", "mine")
     assert (gone.before, gone.found) == (None, None)
-    expected = before.rows["doc"] | {("b",): changed.found}
+    (left,) = (each.found for each in seen.in_the_way if each.key == changed.key)
+    assert left is not None
+    expected = before.rows["doc"] | {("b",): left}
     assert Content.read(plan).rows == {**before.rows, "doc": expected}
     assert done.summary.counts.warnings == len(done.staying)
     findings = target.rows("SELECT target, unit_key, rule FROM migrate_finding")
@@ -134,6 +138,114 @@ def test_a_row_that_others_point_at_stays(tmp_path: Path, database_url: str) -> 
     now = Content.read(plan).rows
     assert now["part"] == before.rows["part"] | {(99,): {"id": 99, "k": "c"}}
     assert now["doc"].keys() == before.rows["doc"].keys() | {("c",)}
+
+
+def test_numbers_that_the_database_alone_gives_go_back(tmp_path: Path, postgres_url: str) -> None:
+    """A row that was updated keeps its number, one that is inserted again has it as before: GENERATED ALWAYS lets nobody else choose it."""
+    source, target = Database(f"sqlite:///{tmp_path / 'units.db'}"), Database(postgres_url)
+    source.run("CREATE TABLE src (id integer PRIMARY KEY, k text, v integer)")
+    source.insert("src", [{"id": 1, "k": "a", "v": 10}, {"id": 2, "k": "b", "v": 20}])
+    target.run(
+        "CREATE TABLE doc (k varchar(20) NOT NULL PRIMARY KEY, v integer UNIQUE, nr bigint GENERATED ALWAYS AS IDENTITY)",
+        "INSERT INTO doc (k, v) VALUES ('x', 0), ('a', 1)",
+    )
+    mapping = """
+mapping: numbered
+source: {table: src, key: [id]}
+targets:
+  - {table: doc, key: [k], on_conflict: update, fields: {k: k, v: v}}
+"""
+    before = target.rows("SELECT * FROM doc ORDER BY k")
+    run_scheduled(plan_of(tmp_path, mapping, source.url, target.url))
+    assert target.rows("SELECT v FROM doc ORDER BY k") == [{"v": 10}, {"v": 20}, {"v": 0}]
+    rolled_back(tmp_path, target.url)
+    assert target.rows("SELECT * FROM doc ORDER BY k") == before
+
+
+FOLLOWER = (
+    "CREATE TABLE remark (id integer PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES doc (k) ON DELETE CASCADE)"
+)
+TRIGGER = {
+    "sqlite": ("CREATE TRIGGER sweep AFTER DELETE ON doc BEGIN DELETE FROM own; END", "DROP TRIGGER sweep"),
+    "postgresql": (
+        """
+        CREATE FUNCTION sweep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM own; RETURN NULL; END $$;
+        CREATE TRIGGER sweep AFTER DELETE ON doc FOR EACH ROW EXECUTE FUNCTION sweep()
+        """,
+        "DROP TRIGGER sweep ON doc",
+    ),
+    "mariadb": ("CREATE TRIGGER sweep AFTER DELETE ON doc FOR EACH ROW DELETE FROM own", "DROP TRIGGER sweep"),
+}
+
+
+def test_what_would_take_other_rows_along_is_refused(tmp_path: Path, database_url: str) -> None:
+    """A table that cascades, or a trigger, that came after the run: nothing goes back, nobody's rows vanish; without it the rollback goes on."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    run_scheduled(plan)
+    after = Content.read(plan)
+    target.run(
+        FOLLOWER, "INSERT INTO remark VALUES (1, 'c')", "CREATE TABLE own (n integer)", "INSERT INTO own VALUES (1)"
+    )
+    with pytest.raises(StateError, match="doc cannot be rolled back as it is now"):
+        rolled_back(tmp_path, database_url, "skip")
+    with pytest.raises(StateError, match="doc cannot be rolled back as it is now"):
+        survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), rows=True)
+    assert (Content.read(plan), state(plan)) == (after, "complete")
+    assert len(target.rows("SELECT * FROM remark")) == 1
+    made, dropped = TRIGGER[target.kind]
+    target.run("DROP TABLE remark", made)
+    with pytest.raises(StateError, match="trigger"):
+        rolled_back(tmp_path, database_url)
+    target.run(dropped)
+    rolled_back(tmp_path, database_url)
+    assert Content.read(plan) == before
+    assert len(target.rows("SELECT * FROM own")) == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_new_column_that_nobody_can_judge_is_refused(
+    tmp_path: Path, new_database: Callable[[str], str], kind: str
+) -> None:
+    """Its default is no constant, so nobody knows whether somebody wrote to it; dropped, it is in nobody's way."""
+    target = Database(new_database(kind))
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    before = Content.read(plan)
+    run_scheduled(plan)
+    target.run("ALTER TABLE part ADD COLUMN seen timestamp DEFAULT CURRENT_TIMESTAMP")
+    with pytest.raises(StateError, match="part has a new column seen"):
+        rolled_back(tmp_path, target.url)
+    target.run("ALTER TABLE part DROP COLUMN seen")
+    rolled_back(tmp_path, target.url)
+    assert Content.read(plan) == before
+
+
+def test_rows_that_an_earlier_attempt_left_are_told(tmp_path: Path, database_url: str) -> None:
+    """A rollback that was interrupted and goes on tells of every row that stays, not only of those that it came upon last."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"), batch_rows=1)
+    run_scheduled(plan)
+    target.run("UPDATE doc SET c = 'mine' WHERE k = 'd'")
+    path, options = tmp_path / "mapping.yaml", RunOptions(target=database_url)
+    left = len(survey(path, options, rows=False).entries) - 1
+    stop, done = StopToken(), []
+
+    def listen(event: object) -> None:
+        if isinstance(event, BatchDone):
+            done.append(event)
+            if len(done) == left:
+                stop.set("enough")
+
+    with pytest.raises(Interrupted):
+        rollback(path, options, "skip", stop=stop, listen=listen)
+    assert target.rows("SELECT unit_key FROM migrate_finding") == [{"unit_key": '[["s","d"]]'}]
+    ended = rolled_back(tmp_path, database_url, "skip")
+    assert ended.batches == 1
+    (row,) = ended.staying
+    assert (row.target, row.key, row.why) == ("doc", '[["s","d"]]', "changed since")
+    assert row.found is not None
+    assert row.found["c"] == "mine"
 
 
 @pytest.mark.parametrize(

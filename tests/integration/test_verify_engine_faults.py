@@ -15,6 +15,7 @@ from migrate.engine.jobs import Job, RangeJob
 from migrate.engine.plan import Plan
 from migrate.mapping.program import Program
 from migrate.stores.port import SourceReader
+from migrate.stores.sqlite_reader import SqliteReader
 from migrate.values import KeyRange
 from migrate.verify.tables import TwoTables, verify_tables
 from migrate.verify.verdict import Verification
@@ -237,6 +238,29 @@ def test_groups_and_composite_keys(case: Case) -> None:
     found = verified(plan)
     assert found_in(found, "head") == {"2": "missing", "3": "changed"}
     assert found_in(found, "line") == {"4/2": "missing", "4/3": "missing", "5/4": "extra"}
+
+
+def test_ranges_that_lose_rows_of_a_run_and_of_its_verification(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are read in ranges on both occasions: what these miss, a scan without ranges has, and nothing is called equal."""
+    case.source.run("CREATE TABLE line (head integer, pos integer, n bigint, PRIMARY KEY (head, pos))")
+    case.source.insert("line", [{"head": h, "pos": p, "n": 10 * h + p} for h in range(1, 8) for p in range(1, 4)])
+    case.target.run(
+        "CREATE TABLE head (no bigint NOT NULL PRIMARY KEY, amount bigint)",
+        "CREATE TABLE line (head bigint NOT NULL, pos bigint NOT NULL, n bigint, PRIMARY KEY (head, pos))",
+    )
+    read = SqliteReader.read
+
+    def blind(*asked: Any) -> Iterator[pa.RecordBatch]:
+        for batch in read(*asked):
+            yield batch.filter(pc.not_equal(batch.column("head"), 3))
+
+    monkeypatch.setattr(SqliteReader, "read", blind)
+    plan = case.plan(LINES, batch_rows=4)
+    assert run_scheduled(plan).summary.state == "complete"
+    found = verified(plan)
+    assert (found.verdict, found.exit_code) == ("NOT_VERIFIED", 6), found.to_json()
+    assert found.not_verified[0].sentences()[0] == "the source"
+    assert "have 18 rows, and there are 21" in found.not_verified[0].sentences()[1]
 
 
 def test_only_rows_within_the_scope_can_be_extra(case: Case) -> None:

@@ -42,6 +42,14 @@ def test_what_cannot_be_encoded_without_doubt_is_named(dialect: SqlDialect, refu
     assert form(dialect, column("a", TEXT, "varchar", "utf8mb4"), refused) == NoSqlForm(why)
 
 
+def test_a_scale_that_only_the_other_side_declares_not_has_no_form() -> None:
+    """Without it no cast can be written: the table is read, and no statement fails."""
+    amount = column("a", LogicalType("decimal", 18, 2), "decimal")
+    relation = StoredRelation("mariadb", "t", "s", (amount,))
+    why = "a: MariaDB has no numbers without a declared scale, as the other side has"
+    assert sql_form(Contract((("a", LogicalType("decimal")),)), relation) == NoSqlForm(why)
+
+
 def test_an_obstacle_of_the_database_comes_first() -> None:
     """A database in another encoding has no form for any table."""
     assert form("postgresql", column("a", TEXT, "text"), obstacle="no UTF-8") == NoSqlForm("no UTF-8")

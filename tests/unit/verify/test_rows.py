@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.errors import EnvironmentFault
 from migrate.verify import rows as rows_module
 from migrate.verify.buckets import BucketSums
 from migrate.verify.rows import KEY, ROW, Parts, differing_keys, shares_key
@@ -57,6 +59,7 @@ def test_differing_keys_are_those_of_a_plain_model(source: Side, target: Side) -
         if each.kind == "changed":
             assert each.source_at is not None
             assert each.target_at is not None
+            assert source[each.source_at] != target[each.target_at]
     assert named == model(source, target)
     assert len(found) == len(named)
 
@@ -94,3 +97,61 @@ def test_parts_hold_the_rows_of_differing_buckets_whole(monkeypatch: pytest.Monk
     assert sorted(n for part in kept for n in part) == [n for n in range(40) if n % 8 not in (0, 5)]
     assert len(kept) > 1
     assert not folder.exists()
+
+
+def spread_out(rows: int) -> tuple[pa.Table, pa.Array, pa.Array]:
+    """Rows of one number each in buckets of their own, with their digests."""
+    keys = [number.to_bytes(2, "big") * 2 + bytes(28) for number in range(0, rows * 16, 16)]
+    digests = [bytes([number % 256]) * 32 for number in range(rows)]
+    return pa.table({"n": range(rows)}), pa.array(keys, pa.binary(32)), pa.array(digests, pa.binary(32))
+
+
+def test_more_parts_than_a_process_may_have_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everything differs, rows come back whole from more parts than can be open at a time, however they came."""
+    monkeypatch.setattr(rows_module, "PART_ROWS", 1)
+    rows, keys, digests = spread_out(600)
+    sums = BucketSums()
+    sums.add(keys, digests)
+    used = len(list(Path("/dev/fd").iterdir()))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3 * rows_module.OPEN_FILES, hard))
+    try:
+        with Parts(sums, BucketSums()) as parts:
+            for _ in range(2):
+                parts.add("source", rows, keys, digests)
+            assert parts.count == 600
+            held = [parts.read("source", number) for number in range(parts.count)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [part["n"].to_pylist() for part in held if part is not None] == [[n, n] for n in range(600)]
+
+
+def test_a_disk_that_takes_no_rows_is_the_environments_fault() -> None:
+    """Neither a defect of the toolkit nor a difference."""
+    rows, keys, digests = spread_out(3)
+    sums = BucketSums()
+    sums.add(keys, digests)
+    with Parts(sums, BucketSums()) as parts:
+        parts._folder.rmdir()
+        with pytest.raises(EnvironmentFault, match="cannot be kept on disk") as fault:
+            parts.add("source", rows, keys, digests)
+    assert "TMPDIR" in str(fault.value)
+
+
+def test_a_second_reading_must_be_the_first() -> None:
+    """A side that gives other rows than it was summed up by is named, in differing buckets; what was added otherwise cut is the same."""
+    rows, keys, digests = spread_out(8)
+    sums, none = BucketSums(), BucketSums()
+    sums.add(keys, digests)
+    with Parts(sums, none) as parts:
+        for start in (0, 4):
+            some = pa.array(range(start, start + 4))
+            parts.add("source", rows.take(some), keys.take(some), digests.take(some))
+        assert parts.unsteady() == []
+    with Parts(sums, none) as parts:
+        parts.add("source", rows.slice(1), keys.slice(1), digests.slice(1))
+        assert parts.unsteady() == ["source"]
+    with Parts(sums, none) as parts:
+        parts.add("source", rows, keys, digests)
+        parts.add("target", rows.slice(0, 1), keys.slice(0, 1), digests.slice(0, 1))
+        assert parts.unsteady() == ["target"]

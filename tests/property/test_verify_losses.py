@@ -1,0 +1,33 @@
+"""Rows that a target has lost, all or some of them, are missing: the rules by which units lose to each other excuse none that had won."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migrate.verify.verify import VerifyOptions, verify_plan
+from tests.rig.carry import carry
+from tests.rig.claims import Case, cases
+from tests.rig.places import folder, share_of_examples, sqlite_pair
+
+pytestmark = pytest.mark.campaign
+
+
+@given(cases(), st.sampled_from([("line",), ("line", "head")]))
+@settings(max_examples=share_of_examples(0.5))
+def test_rows_that_are_lost_are_missing(case: Case, emptied: tuple[str, ...]) -> None:
+    """Of tables that are emptied, children before parents, every row that was there is missing, and of the others none; on the word of no ledger."""
+    case = replace(case, heads=[], lines=[])
+    with folder() as place:
+        source, target = sqlite_pair(place)
+        case.prepare(source, target)
+        carried = carry(place, case.mapping, (source, target))
+        target.run("UPDATE head SET up = NULL" if "head" in emptied else "SELECT 1")
+        target.run(*(f"DELETE FROM {name}" for name in emptied))
+        found = verify_plan(carried.finished.plan, VerifyOptions())
+    lost = {name: len(carried.rows[name]) if name in emptied else 0 for name in found.targets}
+    assert {name: result.counts["missing"] for name, result in found.targets.items()} == lost, found.to_json()
+    assert all(result.counts[kind] == 0 for result in found.targets.values() for kind in ("extra", "multiplicity"))
