@@ -24,6 +24,7 @@ Look: TypeAlias = Callable[[pa.Table], None]
 
 CHUNK_BYTES: Final = 4 * 2**20
 _RANGE_ROWS: Final = 8_192
+_MOST_PICKED: Final = 1_000
 
 
 def unlooked(_rows: pa.Table) -> None:
@@ -52,8 +53,16 @@ class Replay:
     def in_source_order(self, keys: list[Key]) -> list[Key]:
         """Those of these unit keys that are in the source, in its own order."""
         columns = self._plan.program.unit_columns
-        found = self._reader.pick(columns, keys, self._plan.order, columns)
-        return list(dict.fromkeys(zip(*(found[name].to_pylist() for name in columns), strict=True)))
+        if len(keys) <= _MOST_PICKED:
+            found = self._reader.pick(columns, keys, self._plan.order, columns)
+            return list(dict.fromkeys(zip(*(found[name].to_pylist() for name in columns), strict=True)))
+        # More than a statement may name: all are read in order, of one range that is open at both ends.
+        wanted, whole = set(keys), KeyRange(0, self._plan.range_columns, None, None)
+        batches = self._reader.read(whole, self._plan.order, CHUNK_BYTES, columns)
+        every = (
+            key for each in batches for key in zip(*(each.column(name).to_pylist() for name in columns), strict=True)
+        )
+        return list(dict.fromkeys(key for key in every if key in wanted))
 
     def require_whole(self, rows: int) -> None:
         """Raise DataError unless a walk that read so many rows read all that one statement without ranges finds.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from migrate.engine.plan import Plan
+from migrate.verify.replay import Replay
 from migrate.verify.verdict import Verification
 from migrate.verify.verify import VerifyOptions, verify_plan
 from tests.rig.database import Database
@@ -155,6 +157,24 @@ def test_the_rows_of_a_refused_unit_are_extra_wherever_they_stand(database_url: 
     found, kinds = verified(plan)
     assert kinds == {"y": "extra"}, found.to_json()
     assert (found.targets["w"].source_rows, found.targets["w"].target_rows) == (2, 3)
+
+
+def test_more_units_are_ordered_than_a_statement_can_name(tmp_path: Path, sqlite_url: str) -> None:
+    """However many units claim what others claim, they are put into the source's own order."""
+    source, target = Database(f"sqlite:///{tmp_path / 'source.db'}"), Database(sqlite_url)
+    source.run("CREATE TABLE src (a text, b integer, PRIMARY KEY (a, b))")
+    keys = [(f"x{number:05}", number % 7) for number in range(20_000)]
+    source.insert("src", [{"a": a, "b": b} for a, b in keys])
+    target.run("CREATE TABLE t (a varchar(20) NOT NULL, b bigint NOT NULL, PRIMARY KEY (a, b))")
+    mapping = """
+mapping: many
+source: {table: src, key: [a, b]}
+targets:
+  - {table: t, key: [a, b], fields: {a: a, b: b}}
+"""
+    with closing(Replay(plan_of(tmp_path, mapping, source.url, target.url))) as replay:
+        for some in (keys, keys[5::2], keys[:3]):
+            assert replay.in_source_order([*some[::-1], ("x", 0)]) == some
 
 
 FAMILY = """
