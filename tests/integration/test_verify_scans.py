@@ -167,7 +167,7 @@ targets:
     expected = ("stream", "no_sql") if target.kind == "sqlite" else ("sql", "asked")
     found = verify_plan(plan, VerifyOptions(scan="sql"))
     assert (found.verdict, scans(found)) == ("EQUAL", [("stream", "replayed"), expected]), found.to_json()
-    assert found.coverage[0] == Coverage("source", "src", "stream", "replayed")
+    assert found.coverage[0] == Coverage("source", "src", "stream", "replayed", "read by a second driver too: 3 rows")
     target.run("UPDATE t SET v = 1 WHERE k = 11", "DELETE FROM t WHERE k = 12")
     found = verify_plan(plan, VerifyOptions(scan="sql"))
     assert sorted(each.kind for each in found.targets["t"].differences) == ["changed", "missing"]
