@@ -139,8 +139,11 @@ def _listed(entries: str) -> list[list[Any]]:
 
 
 def _run_names(ledger: Ledger) -> list[str]:
+    """All that entries stand under: runs, and the backups that events name in the place of one."""
+    run, event = ledger.tables.run.c.run, ledger.tables.event.c.run
     with ledger.reading() as connection:
-        return [row.run for row in connection.execute(sa.select(ledger.tables.run.c.run))]
+        found = connection.execute(sa.union(sa.select(run), sa.select(event).where(event.is_not(None))))
+        return sorted(row.run for row in found)
 
 
 def _last(ledger: Ledger) -> tuple[int, str]:
