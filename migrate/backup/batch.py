@@ -111,7 +111,9 @@ class RestoredTable:
         stored = fitted(found, self.kept.shape.columns)
         asked = key_digests(keys, self.kept.contract).take(pa.array(at))
         # The database may hold other keys equal than we do: a row under one of those is another row.
-        exact = np.asarray(pc.fill_null(pc.equal(key_digests(stored, self.kept.contract), asked), False)).astype(np.bool_)
+        exact = np.asarray(pc.fill_null(pc.equal(key_digests(stored, self.kept.contract), asked), False)).astype(
+            np.bool_
+        )
         stored, at = stored.filter(pa.array(exact)), at[exact]
         unread = np.asarray(pc.is_valid(found[ANOMALY]).filter(pa.array(exact))).astype(np.bool_)
         inside = np.asarray(rows_in_scope(stored, self.kept.scope)).astype(np.bool_)
@@ -124,7 +126,9 @@ class RestoredTable:
         return fitted(rows, [self.shape.column(name) for name in writable(self.shape)])
 
     def _named(self, stuck: Sequence[Refused]) -> list[LeftOver]:
-        return [each for step, why in stuck for each in self._left(step.rows, f"the database refuses it: {why.message}")]
+        return [
+            each for step, why in stuck for each in self._left(step.rows, f"the database refuses it: {why.message}")
+        ]
 
     def _left(self, rows: pa.Table, why: str) -> list[LeftOver]:
         keys = zip(*(rows[name].to_pylist() for name in self.kept.key), strict=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Self
 
 import pyarrow as pa
 
@@ -136,7 +137,9 @@ def _digest_of(table: KeptTable, chunk: pa.RecordBatch) -> SetDigest:
     rows = pa.Table.from_batches([chunk])
     if rows[ANOMALY].null_count < rows.num_rows:
         raise NotProven(
-            "restore", f"restored into a scratch table, rows of {table.name} cannot be read", next_step="use another backup"
+            "restore",
+            f"restored into a scratch table, rows of {table.name} cannot be read",
+            next_step="use another backup",
         )
     return SetDigest.from_row_digests(row_digests(fitted(rows, table.shape.columns), table.contract))
 
@@ -148,7 +151,7 @@ class _Sessions:
         self._store = store
         self._free: SimpleQueue[TargetSession] = SimpleQueue()
 
-    def __enter__(self) -> _Sessions:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

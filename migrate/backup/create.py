@@ -1,9 +1,9 @@
 """Make a backup: the rows that the mapping answers for, of all its tables, with all columns, in one snapshot where the database has those.
 
-    look who holds the run, and how far the mapping's runs came
-    read each table, digest and write its rows
-    look again: nothing of this mapping may have been written meanwhile
-    manifest, log, and only then the name by which a backup is found
+look who holds the run, and how far the mapping's runs came
+read each table, digest and write its rows
+look again: nothing of this mapping may have been written meanwhile
+manifest, log, and only then the name by which a backup is found
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ Equal tables cost one scan a side, and memory does not grow with them. Nothing i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +55,7 @@ class Differences:
         self._table = rows.table
         self._parts = Parts(backup, stored)
 
-    def __enter__(self) -> Differences:
+    def __enter__(self) -> Self:
         self._parts.__enter__()
         if self._parts.count:
             for each in self._sides[0]():
@@ -107,12 +107,11 @@ def _backed_up(folder: Path, entry: TableEntry, table: KeptTable, watch: Watch) 
 
 
 def _stored(rows: KeptRows, watch: Watch) -> Iterator[Digested]:
-    with closing(rows.chunks()) as chunks:
-        for readable, broken in spread(chunks, partial(_stored_chunk, rows)):
-            watch(readable.rows.num_rows)
-            yield readable
-            if broken.rows.num_rows:
-                yield broken
+    for readable, broken in spread(rows.chunks(), partial(_stored_chunk, rows)):
+        watch(readable.rows.num_rows)
+        yield readable
+        if broken.rows.num_rows:
+            yield broken
 
 
 def _stored_chunk(rows: KeptRows, chunk: pa.RecordBatch) -> tuple[Digested, Digested]:

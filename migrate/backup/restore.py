@@ -148,9 +148,7 @@ def _tables(store: TargetStore, backup: Opened) -> list[RestoredTable]:
     return [RestoredTable(kept[name], shapes[name]) for name in in_key_order(shapes)]
 
 
-def _take(
-    ledger: Ledger, mapping: MappingFile, holding: Holding | None, listen: Listener
-) -> tuple[Lease, Run]:
+def _take(ledger: Ledger, mapping: MappingFile, holding: Holding | None, listen: Listener) -> tuple[Lease, Run]:
     """The lease of the mapping's newest run, and that run; one that holds nothing but the restore where the mapping never ran."""
     run = None if holding is None else read_run(ledger, holding.run)
     name = new_run_id(now_ms(ledger)) if run is None else run.run

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import RenderableType
@@ -21,6 +23,7 @@ from migrate.units import count_text
 
 if TYPE_CHECKING:
     from migrate.backup.manifest import Manifest
+    from migrate.backup.opened import Wanted
     from migrate.engine.options import RunOptions
 
 T = TypeVar("T")
@@ -37,6 +40,21 @@ _BACKUP = click.option("--backup", metavar="ID", help="This backup, instead of t
 _TRUST = click.option(
     "--trust", type=FILE, metavar="PUBKEY", help="Refuse a backup that the owner of this public key did not sign."
 )
+
+
+def of_backup(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which backup is meant; the command gets them as `Wanted` in `wanted`."""
+
+    @functools.wraps(function)
+    def wrapped(*given: Any, holder: Path, backup: str | None, trust: Path | None, **named: Any) -> Any:
+        from migrate.backup.opened import Wanted
+
+        return function(*given, wanted=Wanted(holder, backup, trust), **named)
+
+    command: Callable[..., Any] = wrapped
+    for option in (_TRUST, _BACKUP, _DIR):
+        command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -66,19 +84,14 @@ def create(screen: Screen, mapping: Path, *, options: RunOptions, holder: Path, 
 
 @backup.command(example="migrate backup check mapping.yaml --dir backups")
 @click.argument("mapping", type=FILE)
-@_DIR
-@_BACKUP
-@_TRUST
+@of_backup
 @in_target
 @with_screen
-def check(
-    screen: Screen, mapping: Path, *, options: RunOptions, holder: Path, backup: str | None, trust: Path | None
-) -> int:
+def check(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wanted) -> int:
     """Restore a backup into scratch tables of the target, and compare them with what was backed up."""
     from migrate.backup.check import check as check_backup
-    from migrate.backup.opened import Wanted
 
-    checked = _watched(lambda watch: check_backup(mapping, Wanted(holder, backup, trust), options, watch))
+    checked = _watched(lambda watch: check_backup(mapping, wanted, options, watch))
     screen.result(
         {**checked.manifest.to_json(), "folder": str(checked.folder), "current": checked.current},
         *_picture(checked.manifest, screen),
@@ -90,33 +103,20 @@ def check(
 
 @backup.command(example="migrate backup restore mapping.yaml --dir backups --yes")
 @click.argument("mapping", type=FILE)
-@_DIR
-@_BACKUP
-@_TRUST
+@of_backup
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @in_target
 @with_screen
-def restore(
-    screen: Screen,
-    mapping: Path,
-    *,
-    options: RunOptions,
-    holder: Path,
-    backup: str | None,
-    trust: Path | None,
-    yes: bool,
-) -> int:
+def restore(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wanted, yes: bool) -> int:
     """Put the rows within the mapping's scope back to what a backup has, and take the newest run back with them."""
-    from migrate.backup.opened import Wanted
     from migrate.backup.restore import restore as restore_backup
     from migrate.backup.restore import survey
 
-    wanted = Wanted(holder, backup, trust)
     manifest = survey(mapping, wanted)
     if not yes:
         _confirm(screen, manifest)
     # What was agreed to is what is restored, though another backup was made meanwhile.
-    named = Wanted(holder, manifest.backup, trust)
+    named = replace(wanted, backup=manifest.backup)
     done = driven(screen, lambda stop, listen: restore_backup(mapping, named, options, stop=stop, listen=listen))
     tables = {name: table.to_json() for name, table in done.tables.items()}
     numbers = ("rows", "identical", "overwritten", "inserted", "deleted")
@@ -165,9 +165,7 @@ def _confirm(screen: Screen, manifest: Manifest) -> None:
 
 
 def _picture(manifest: Manifest, screen: Screen) -> list[RenderableType]:
-    tables = (
-        (name, count_text(table.rows), table.scope, str(table.digest)) for name, table in manifest.tables.items()
-    )
+    tables = ((name, count_text(table.rows), table.scope, str(table.digest)) for name, table in manifest.tables.items())
     return [
         Text.assemble((manifest.mapping, "bold"), "  ", (manifest.backup, "dim"), "  ", (manifest.made_at, "dim")),
         Text(),

@@ -59,14 +59,14 @@ def _holds_rows(target: WriteTarget, url: str) -> bool:
     """Does the mapping answer for any row of this table yet? One that cannot be read counts."""
     scope = target.scope_sql
     columns = target.key if scope is None else tuple(name for name in target.shape.names if name in scope)
-    reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
-    with closing(reader), closing(reader.scan(columns, CHUNK_BYTES)) as chunks:
-        for chunk in chunks:
-            rows = pa.Table.from_batches([chunk])
-            inside = rows_in_scope(rows.drop_columns([ANOMALY]), scope)
-            if pc.any(inside).as_py() or rows[ANOMALY].null_count < rows.num_rows:
-                return True
-    return False
+    with closing(open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()) as reader:
+        return any(_in_scope(chunk, scope) for chunk in reader.scan(columns, CHUNK_BYTES))
+
+
+def _in_scope(chunk: pa.RecordBatch, scope: str | None) -> bool:
+    rows = pa.Table.from_batches([chunk])
+    inside = rows_in_scope(rows.drop_columns([ANOMALY]), scope)
+    return bool(pc.any(inside).as_py()) or rows[ANOMALY].null_count < rows.num_rows
 
 
 def _refusal(plan: Plan, filled: Sequence[str]) -> StateError:

@@ -120,4 +120,6 @@ def _sign_off(attempt: Attempt, reason: str | None, *, refused: bool) -> None:
                 set_state(attempt.ledger, run.run, "rolling_back", reason)
         release(attempt.ledger, attempt.lease)
     except MigrateError as fault:
-        attempt.listen(Notice(run.mapping, "warning", f"could not record that the {attempt.kind} stopped: {fault.message}"))
+        attempt.listen(
+            Notice(run.mapping, "warning", f"could not record that the {attempt.kind} stopped: {fault.message}")
+        )

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from migrate.backup.create import create
+from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan
+from migrate.engine.stop import StopToken
 from migrate.errors import DataError, Interrupted, NotProven, RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
 from migrate.rollback.rollback import rollback, survey
-from migrate.engine.options import RunOptions
-from migrate.engine.stop import StopToken
-from migrate.backup.create import create
 from migrate.signing.keys import generate_key
 from migrate.stores.opening import open_target
 from migrate.stores.scratch import PREFIX
@@ -99,7 +99,9 @@ def test_rows_that_exchanged_unique_values_and_parents_go_back(tmp_path: Path, d
     content = Content.read(plan)
     created(tmp_path, database_url)
     target.run(
-        "UPDATE doc SET n = 100 WHERE k = 'a'", "UPDATE doc SET n = 1 WHERE k = 'b'", "UPDATE doc SET n = 2 WHERE k = 'a'"
+        "UPDATE doc SET n = 100 WHERE k = 'a'",
+        "UPDATE doc SET n = 1 WHERE k = 'b'",
+        "UPDATE doc SET n = 2 WHERE k = 'a'",
     )
     target.insert("doc", [{"k": "new", "n": 77}])
     target.run("UPDATE part SET k = 'new' WHERE id = 3", "UPDATE doc SET n = 78 WHERE k = 'new'")
@@ -107,7 +109,9 @@ def test_rows_that_exchanged_unique_values_and_parents_go_back(tmp_path: Path, d
     assert Content.read(plan) == content
 
 
-SCOPED = MAPPING.format(mode="update").replace("    fields: {k: k, n: n, c", "    scope: \"c = 'old'\"\n    fields: {k: k, n: n, c")
+SCOPED = MAPPING.format(mode="update").replace(
+    "    fields: {k: k, n: n, c", "    scope: \"c = 'old'\"\n    fields: {k: k, n: n, c"
+)
 
 
 def test_rows_outside_of_the_scope_are_nobodys_business(tmp_path: Path, database_url: str) -> None:
@@ -140,7 +144,9 @@ def test_a_row_that_others_point_at_stays_and_is_named(tmp_path: Path, database_
     """A row that is not in the backup, but has children outside of it, cannot go: it is named with the database's reason; the run stands as before."""
     target = Database(database_url)
     plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
-    target.run("CREATE TABLE other (id integer NOT NULL PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES doc (k))")
+    target.run(
+        "CREATE TABLE other (id integer NOT NULL PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES doc (k))"
+    )
     created(tmp_path, database_url)
     checked(tmp_path, database_url)
     ran(tmp_path, plan.source.url or "", database_url)
@@ -190,7 +196,9 @@ def test_rows_that_do_not_come_back_as_they_were_are_found(tmp_path: Path, datab
     with pytest.raises(NotProven, match="has not the rows that were backed up"):
         checked(tmp_path, database_url)
     assert scratch_tables(target) == []
-    assert [row["kind"] for row in target.rows("SELECT kind FROM migrate_event ORDER BY event_no")][-1] == "backup-failed"
+    assert [row["kind"] for row in target.rows("SELECT kind FROM migrate_event ORDER BY event_no")][
+        -1
+    ] == "backup-failed"
 
 
 def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:

@@ -24,9 +24,7 @@ def unwatched(_rows: int) -> None:
 
 def created(folder: Path, target: str, signing_key: Path | None = None) -> Made:
     """A backup of the mapping in `folder`, under its folder `backups`."""
-    return create_backup(
-        folder / "mapping.yaml", folder / "backups", RunOptions(target=target), signing_key, unwatched
-    )
+    return create_backup(folder / "mapping.yaml", folder / "backups", RunOptions(target=target), signing_key, unwatched)
 
 
 def checked(folder: Path, target: str, backup: str | None = None, trust: Path | None = None) -> Checked:
