@@ -93,7 +93,7 @@ def create(path: Path, holder: Path, options: RunOptions, signing_key: Path | No
                 mapping=mapping.name,
                 target=redacted(url),
                 engine=ledger.store.fingerprint(),
-                made_at=datetime.fromtimestamp(made_ms / 1000, tz=UTC).isoformat(timespec="milliseconds"),
+                made_at=datetime.fromtimestamp(made_ms / 1000, tz=UTC).isoformat(timespec="seconds"),
                 run=before.run,
                 position=before.position,
                 tables=tables,

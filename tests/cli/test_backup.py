@@ -30,7 +30,7 @@ bills  rolled back  RUN
   target  written
   paid          0
 
-  1 of 1 batches · N s · N rows/s
+  3 of 3 batches · N s · N rows/s
 
 target  rows  identical  overwritten  inserted  deleted
 paid       1          0            1         0        2
