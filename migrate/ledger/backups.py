@@ -14,12 +14,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from migrate.ledger.connection import Ledger
-from migrate.ledger.log import add_event, seal
+from migrate.ledger.log import ABOUT_BACKUPS, add_event, seal
 from migrate.signing.canonical import canonical_digest
 
-CREATED: Final = "backup-created"
-CHECKED: Final = "backup-checked"
-FAILED: Final = "backup-failed"
+CREATED: Final = f"{ABOUT_BACKUPS}created"
+CHECKED: Final = f"{ABOUT_BACKUPS}checked"
+FAILED: Final = f"{ABOUT_BACKUPS}failed"
 RESTORED: Final = "restored"
 
 Scopes = Mapping[str, str | None]
