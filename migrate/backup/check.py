@@ -17,8 +17,9 @@ from typing import Self
 import pyarrow as pa
 
 from migrate.backup.create import ledger_at
+from migrate.backup.folder import backup_in, found
 from migrate.backup.manifest import Manifest, TableEntry
-from migrate.backup.opened import Wanted, Watch, check_files, look_up, require_known, require_same_tables
+from migrate.backup.opened import Wanted, Watch, check_files, manifest_in, require_known, require_same_tables
 from migrate.backup.parquet import row_groups
 from migrate.backup.spread import WORKERS, spread
 from migrate.backup.tables import CHUNK_BYTES, KeptTable, fitted
@@ -27,7 +28,7 @@ from migrate.checksum.vectorised import row_digests
 from migrate.engine.databases import target_url_of
 from migrate.engine.options import RunOptions
 from migrate.errors import ConstraintViolation, NotProven
-from migrate.ledger.backups import CHECKED, FAILED, log_backup, position
+from migrate.ledger.backups import CHECKED, FAILED, created_backup, log_backup, position
 from migrate.ledger.connection import Ledger
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source
@@ -55,11 +56,12 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
     """
     mapping = read_mapping(path)
     url = target_url_of(mapping, options)
-    folder, manifest = look_up(wanted, mapping.name)
+    folder = found(wanted.holder, mapping.name, wanted.backup)
     with ledger_at(url, options) as ledger:
-        require_known(ledger, folder, manifest)
-        rows = require_same_tables(mapping, url, manifest)
-        with _failure_logged(ledger, manifest):
+        with _failure_logged(ledger, mapping.name, backup_in(folder)):
+            manifest = manifest_in(folder, mapping.name, wanted.trust)
+            require_known(ledger, folder, manifest)
+            rows = require_same_tables(mapping, url, manifest)
             check_files(folder, manifest, watch)
             for number, each in enumerate(rows):
                 trial = _Trial(ledger.store, url, folder, f"{manifest.backup.replace('-', '_').lower()}_{number}")
@@ -69,11 +71,14 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
 
 
 @contextmanager
-def _failure_logged(ledger: Ledger, manifest: Manifest) -> Iterator[None]:
+def _failure_logged(ledger: Ledger, mapping: str, backup: str) -> Iterator[None]:
+    """Let the log know of a backup that does not hold. One that another key signed than the one that is trusted is not damaged by that."""
     try:
         yield
     except NotProven as failure:
-        log_backup(ledger, manifest.mapping, FAILED, manifest.record, {"reason": failure.reason})
+        known = created_backup(ledger, mapping, backup)
+        if known is not None and failure.reason != "signer":
+            log_backup(ledger, mapping, FAILED, known, {"reason": failure.reason})
         raise
 
 

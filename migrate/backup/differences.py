@@ -6,6 +6,7 @@ Equal tables cost one scan a side, and memory does not grow with them. Nothing i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,16 +57,21 @@ class Differences:
         self._parts = Parts(backup, stored)
 
     def __enter__(self) -> Self:
-        self._parts.__enter__()
-        if self._parts.count:
-            for each in self._sides[0]():
-                self._parts.add("source", each.rows, each.keys, each.digests)
-            for each in self._sides[1]():
-                self._parts.add("target", each.rows.select(list(self._table.key)), each.keys, each.digests)
+        with ExitStack() as undone:
+            undone.enter_context(self._parts)
+            if self._parts.count:
+                self._keep()
+            undone.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._parts.__exit__(None, None, None)
+
+    def _keep(self) -> None:
+        for each in self._sides[0]():
+            self._parts.add("source", each.rows, each.keys, each.digests)
+        for each in self._sides[1]():
+            self._parts.add("target", each.rows.select(list(self._table.key)), each.keys, each.digests)
 
     @property
     def count(self) -> int:

@@ -31,18 +31,26 @@ def named(holder: Path, mapping: str, backup: str) -> Path:
 def written(place: Path) -> Iterator[Path]:
     """A folder to write a backup into. `publish` in the block gives it its name; what was not published is removed, as far as possible."""
     partial = place.with_name(place.name + PARTIAL)
-    try:
+    with _writing(place):
         partial.mkdir(parents=True)
-        yield partial
+    try:
+        with _writing(place):
+            yield partial
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(partial)
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise EnvironmentFault(
             f"the backup cannot be written: {error.strerror or error}",
             where=str(place.parent),
             next_step="make room or name another folder with --dir, then make it again",
         ) from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(partial)
 
 
 def publish(partial: Path, place: Path) -> None:
@@ -73,6 +81,12 @@ def found(holder: Path, mapping: str, backup: str | None) -> Path:
         f"there is {what} of {mapping} in {holder}",
         next_step="name the folder that holds it with --dir, or make one: migrate backup create",
     )
+
+
+def backup_in(place: Path) -> str:
+    """The name of the backup of a folder that was found."""
+    matched = _NAME.fullmatch(place.name)
+    return "" if matched is None else matched["backup"]
 
 
 def _is_of(place: Path, mapping: str) -> bool:

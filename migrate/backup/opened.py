@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from migrate.backup.folder import found
+from migrate.backup.folder import backup_in, found
 from migrate.backup.manifest import FileEntry, Manifest, read_manifest
 from migrate.backup.parquet import file_digest
 from migrate.backup.spread import spread
@@ -41,10 +41,20 @@ class Opened:
 def look_up(wanted: Wanted, mapping: str) -> tuple[Path, Manifest]:
     """The folder and manifest of a backup. Raises StateError where there is none, NotProven for a manifest that cannot be trusted."""
     folder = found(wanted.holder, mapping, wanted.backup)
-    manifest = read_manifest(folder, wanted.trust)
-    if manifest.mapping != mapping:
-        raise NotProven("form", f"the manifest is that of another mapping, {manifest.mapping}", where=str(folder))
-    return folder, manifest
+    return folder, manifest_in(folder, mapping, wanted.trust)
+
+
+def manifest_in(folder: Path, mapping: str, trust: Path | None) -> Manifest:
+    """The manifest in the folder of a backup. Raises NotProven for one that is not that of the folder's backup, or cannot be trusted."""
+    manifest = read_manifest(folder, trust)
+    if (manifest.mapping, manifest.backup) != (mapping, backup_in(folder)):
+        raise NotProven(
+            "form",
+            f"the manifest is that of another backup: {manifest.backup} of {manifest.mapping}",
+            where=str(folder),
+            next_step="put the right one back, or use another backup",
+        )
+    return manifest
 
 
 def require_known(ledger: Ledger, folder: Path, manifest: Manifest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -14,7 +14,7 @@ WORKERS: Final = 2
 """Threads that digest, compress or write rows while another one reads them."""
 
 
-def spread(items: Iterable[T], work: Callable[[T], R], workers: int = WORKERS) -> Iterator[R]:
+def spread(items: Iterable[T], work: Callable[[T], R], workers: int = WORKERS) -> Generator[R]:
     """What `work` makes of each item, in order; an error of one ends it. At most `workers` + 1 items are taken in advance."""
     with ThreadPoolExecutor(workers, "backup") as pool:
         waiting: deque[Future[R]] = deque()

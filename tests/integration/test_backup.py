@@ -182,9 +182,8 @@ def test_damage_is_found_and_a_damaged_backup_is_not_restored(tmp_path: Path, sq
         restored(tmp_path, sqlite_url)
     assert table_digests(target, *TABLES) == before
     assert log_verdict(sqlite_url).findings == ()
-    if "manifest" not in damage:
-        with pytest.raises(StateError, match="no checked backup"):
-            ran(tmp_path, plan.source.url or "", sqlite_url)
+    with pytest.raises(StateError, match="no checked backup"):
+        ran(tmp_path, plan.source.url or "", sqlite_url)
 
 
 def test_rows_that_do_not_come_back_as_they_were_are_found(tmp_path: Path, database_url: str) -> None:
@@ -221,6 +220,20 @@ def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:
             refused(tmp_path, sqlite_url)
     whole = created(tmp_path, sqlite_url)
     assert checked(tmp_path, sqlite_url).folder == whole.folder
+
+
+def test_a_run_meanwhile_spoils_a_backup(tmp_path: Path, database_url: str) -> None:
+    """Rows of before a run and of after it are no backup: it is refused, and nothing is left of it."""
+    plan = prepared(tmp_path, Database(database_url), MAPPING.format(mode="update"))
+    runs: list[str] = []
+
+    def run_once(_rows: int) -> None:
+        if not runs:
+            runs.append(run_scheduled(plan).summary.run)
+
+    with pytest.raises(StateError, match="was run while its backup was made"):
+        create(tmp_path / "mapping.yaml", tmp_path / "backups", RunOptions(target=database_url), None, run_once)
+    assert list((tmp_path / "backups").iterdir()) == []
 
 
 def test_a_signature_is_asked_for(tmp_path: Path, sqlite_url: str) -> None:
