@@ -76,7 +76,7 @@ class RestoredTable:
 
     def delete(self, session: TargetSession, keys: pa.Table) -> Outcome:
         """Delete the rows with these keys that are still there and inside of the scope."""
-        stored = self._locked(session, keys)
+        stored = self._locked(session, self._sorted(keys))
         # Of a row that moved out of the scope meanwhile nobody here is in charge; of one that cannot be told, a person decides.
         unknown = stored.rows.filter(pa.array(stored.unread & ~stored.inside))
         gone = self._keys(stored.rows.filter(pa.array(stored.inside)))
@@ -86,6 +86,7 @@ class RestoredTable:
 
     def write(self, session: TargetSession, rows: pa.Table) -> Outcome:
         """Bring these whole rows of the backup into the table: insert those that are not there, overwrite those that differ."""
+        rows = self._sorted(rows)
         stored = self._locked(session, rows)
         backed_up = row_digests(rows, self.kept.contract).take(pa.array(stored.at))
         found = row_digests(stored.rows, self.kept.contract)
@@ -104,8 +105,7 @@ class RestoredTable:
         return Outcome(TargetCounts(written=inserted, updated=updated), (*self._named(stuck), *held))
 
     def _locked(self, session: TargetSession, rows: pa.Table) -> _Stored:
-        names = list(self.kept.key)
-        keys = rows.select(names)
+        keys = rows.select(list(self.kept.key))
         found = session.fetch(self.shape, self.kept.key, self._keys(keys), lock=True)
         at = np.asarray(found[ORDINAL])
         stored = fitted(found, self.kept.shape.columns)
@@ -118,6 +118,10 @@ class RestoredTable:
         unread = np.asarray(pc.is_valid(found[ANOMALY]).filter(pa.array(exact))).astype(np.bool_)
         inside = np.asarray(rows_in_scope(stored, self.kept.scope)).astype(np.bool_)
         return _Stored(stored, at, inside, unread)
+
+    def _sorted(self, rows: pa.Table) -> pa.Table:
+        # As every writer has them: locks are taken in the order of the keys.
+        return rows.sort_by([(name, "ascending") for name in self.kept.key])
 
     def _keys(self, rows: pa.Table) -> pa.Table:
         return fitted(rows, [self.shape.column(name) for name in self.kept.key])

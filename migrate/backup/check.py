@@ -27,7 +27,7 @@ from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import row_digests
 from migrate.engine.databases import target_url_of
 from migrate.engine.options import RunOptions
-from migrate.errors import ConstraintViolation, NotProven
+from migrate.errors import DataError, NotProven
 from migrate.ledger.backups import CHECKED, FAILED, created_backup, log_backup, position
 from migrate.ledger.connection import Ledger
 from migrate.mapping.reader import read_mapping
@@ -131,9 +131,9 @@ def _insert(sessions: _Sessions, scratch: TableShape, table: KeptTable, read: Ca
         fitting = fitted(rows, scratch.columns)
         with sessions.transaction() as session:
             session.insert(scratch, fitting)
-    except (pa.ArrowInvalid, ConstraintViolation) as error:
+    except DataError as error:
         raise NotProven(
-            "restore", f"{table.name} does not take its own rows back: {error}", next_step="use another backup"
+            "restore", f"{table.name} does not take its own rows back: {error.message}", next_step="use another backup"
         ) from error
     return int(rows.num_rows)
 

@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract
-from migrate.errors import InputError, UnknownTable
+from migrate.errors import DataError, InputError, UnknownTable
 from migrate.mapping.columns import find_column
 from migrate.mapping.expressions import ExpressionError
 from migrate.mapping.model import Mapping, TargetTable
@@ -127,7 +127,13 @@ def _digested(column: Column) -> LogicalType:
 
 
 def fitted(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """The same values in the Arrow types of these columns, in their order. Raises ArrowInvalid where one does not fit."""
-    return rows.select([column.name for column in columns]).cast(
-        pa.schema([(column.name, column.type.arrow) for column in columns])
-    )
+    """The same values in the Arrow types of these columns, in their order. Raises DataError where one does not fit."""
+    schema = pa.schema([(column.name, column.type.arrow) for column in columns])
+    try:
+        return rows.select(schema.names).cast(schema)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"a value does not fit the columns of the table any more: {error}",
+            where=f"columns {', '.join(schema.names)}",
+            next_step="put the columns back as they were when the backup was made",
+        ) from error
