@@ -13,7 +13,7 @@
     ├── DataError            exit 1   look at these rows
     │   ├── ConstraintViolation       the target refused rows; its transaction must be rolled back to a savepoint
     │   ├── Miscount                  the toolkit's own counts of a batch do not add up
-    │   └── NotProven                 a certificate, proof or checkpoint that does not hold
+    │   └── NotProven                 a certificate, proof, checkpoint or backup that does not hold
     └── Interrupted          exit 130 stopped by a signal; running again is safe
 
 A message says what happened; `where` says at which file, line, table or key range; `next_step` says what to do.
@@ -146,7 +146,7 @@ class Miscount(DataError):
 
 
 class NotProven(DataError):
-    """A certificate, proof or checkpoint does not hold; `reason` is the same word for every failure of one kind (docs/how-to/certificate.md)."""
+    """A certificate, proof, checkpoint or backup does not hold; `reason` is the same word for every failure of one kind (docs/how-to/certificate.md)."""
 
     def __init__(self, reason: str, message: str, *, where: str | None = None, next_step: str | None = None) -> None:
         super().__init__(message, where=where, next_step=next_step or "trust nothing of it; ask who issued it")

@@ -27,6 +27,7 @@ LAYERS = (
         "migrate.verify",
         "migrate.certificate",
         "migrate.rollback",
+        "migrate.backup",
         "migrate.cutover",
         "migrate.sync",
         "migrate.report",

@@ -14,6 +14,7 @@ import click
 
 from migrate import __version__
 from migrate.cli import failures
+from migrate.cli.backup import backup
 from migrate.cli.certificate import certificate
 from migrate.cli.check import check
 from migrate.cli.doctor import doctor
@@ -50,6 +51,7 @@ for _command in (
     rejects,
     verify,
     rollback,
+    backup,
     certificate,
     schema,
     ledger,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Batches worked on at the same time (default: 2)."
 )
+@click.option(
+    "--no-backup", is_flag=True, help="Begin a new run in a scope that holds rows without a checked backup of them."
+)
 @with_screen
 def run(screen: Screen, mappings: tuple[Path, ...], **chosen: Any) -> int:
     """Run the mappings to the end, or go on where an earlier run of them stopped."""

@@ -75,6 +75,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "phase_settle": ("settling pending units", "处理待定数据"),
     "phase_finish": ("finishing", "收尾"),
     "phase_rollback": ("taking back", "回退"),
+    "phase_restore": ("restoring", "恢复"),
     "held_by": ("held by {holder}", "执行者 {holder}"),
     "throttled": ("throttled to {rate} rows/s", "限速 {rate} 行/秒"),
     "no_runs": ("no runs yet", "尚无迁移任务"),
@@ -216,6 +217,26 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "before_run": ("before the run", "任务之前"),
     "there_now": ("there now", "当前内容"),
     "no_row": ("no such row", "无此行"),
+    # backup
+    "overwritten": ("overwritten", "覆盖"),
+    "inserted": ("inserted", "补回"),
+    "scope": ("scope", "范围"),
+    "digest": ("digest", "摘要"),
+    "backup_made": ("the backup is in {folder}", "备份已写入 {folder}"),
+    "backup_check_next": (
+        "whether it can be restored, only a check tells: migrate backup check {mapping}",
+        "能否恢复须经检验：migrate backup check {mapping}",
+    ),
+    "backup_holds": ("the backup holds: restored into scratch tables, it is what was backed up", "备份有效：已在临时表中恢复，与备份时一致"),
+    "backup_old": (
+        "the mapping has changed rows of the target since it was made: a new run needs a newer one",
+        "备份之后该映射已改动目标数据：新任务需要更新的备份",
+    ),
+    "restore_asked": (
+        "put {targets} within the scope of {mapping} back to backup {backup} ({made_at}, {rows} rows)?",
+        "确认将 {mapping} 范围内的 {targets} 恢复到备份 {backup}（{made_at}，{rows} 行）？",
+    ),
+    "restored": ("restored: every row is as in backup {backup} of {made_at}", "恢复完成：所有行与备份 {backup}（{made_at}）一致"),
     "doctor_fine": ("everything looks well", "一切正常"),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from migrate.ledger.counts import Counts
 
-Phase = Literal["batches", "replay", "settle", "finish", "rollback"]
+Phase = Literal["batches", "replay", "settle", "finish", "rollback", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase of the run begins: `batches`, or `replay` of rejected units; `settle` (pending units); `finish`; `rollback` of batches."""
+    """A phase of the run begins: `batches`, or `replay` of rejected units; `settle` (pending units); `finish`; `rollback` of batches; `restore` of a backup."""
 
     mapping: str
     phase: Phase

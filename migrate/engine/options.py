@@ -15,7 +15,8 @@ CHUNK_BYTES = 32 * 2**20
 class RunOptions:
     """`source`, `target`: URLs that replace the mapping's. `ledger_schema`: where the database has schemas.
 
-    `run`, `pass_no`: what a command looks at, instead of the newest run with all its passes.
+    `run`, `pass_no`: what a command looks at, instead of the newest run with all its passes. `no_backup`: a new run may begin in a scope
+    that holds rows without a checked backup of them.
     """
 
     source: str | None = None
@@ -25,3 +26,4 @@ class RunOptions:
     ledger_schema: str | None = None
     run: str | None = None
     pass_no: int | None = None
+    no_backup: bool = False

@@ -10,7 +10,7 @@ Whatever stops it, what is committed stays committed, the ledger says why it sto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from migrate.engine.borders import Ranges
@@ -22,6 +22,7 @@ from migrate.engine.loop import BatchLoop
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.retries import Retries
+from migrate.engine.safeguard import safeguards
 from migrate.engine.snapshot import SourceAccess
 from migrate.engine.start import already_complete, start
 from migrate.engine.stop import StopToken
@@ -36,18 +37,25 @@ def run(paths: Sequence[Path], options: RunOptions, *, stop: StopToken, listen: 
 
     Raises:
         InputError: a mapping or URL is wrong; nothing was written.
-        StateError: refused: held by another process, fingerprint changed, target not as planned.
+        StateError: refused: held by another process, fingerprint changed, target not as planned, no checked backup of the rows that are there.
         Paused, Interrupted: stopped at a batch border.
         EnvironmentFault: a database out of reach after retries.
     """
     plans = plan_run(paths, options)
     for plan in plans:
         refuse_unplanned(plan)
-    return [run_plan(plan, options, stop=stop, listen=listen) for plan in plans]
+    # All of them before any writes: a mapping must not be refused behind others that have run.
+    found = safeguards(plans, options)
+    return [
+        _run_plan(plan, options, safeguard, stop=stop, listen=listen)
+        for plan, safeguard in zip(plans, found, strict=True)
+    ]
 
 
-def run_plan(plan: Plan, options: RunOptions, *, stop: StopToken, listen: Listener) -> RunSummary:
-    """Run or resume one planned mapping."""
+def _run_plan(
+    plan: Plan, options: RunOptions, safeguard: Mapping[str, object], *, stop: StopToken, listen: Listener
+) -> RunSummary:
+    """Run or resume one planned mapping. `safeguard`: what the log shall say about the backup that a new run stands on."""
     store = open_target(plan.target_url, plan.ledger_schema)
     try:
         ledger = Ledger(store, plan.ledger_schema)
@@ -57,7 +65,7 @@ def run_plan(plan: Plan, options: RunOptions, *, stop: StopToken, listen: Listen
             listen(Notice(plan.name, "info", f"run {finished.run} is complete already: nothing to do"))
             return summarise(ledger, finished)
         with SourceAccess(plan) as source:
-            started = start(ledger, plan, source.begun_at, listen)
+            started = start(ledger, plan, source.begun_at, listen, safeguard)
             _to_the_end(Drive(plan, ledger, source, started, stop, listen), options)
         return summarise(ledger, read_run(ledger, started.run.run) or started.run)
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from migrate.engine.events import Listener, Notice
@@ -28,6 +30,9 @@ from migrate.ledger.runs import (
 
 CHANGES_NAMED: Final = 5
 """Changed parts of a mapping that a refusal names."""
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_ENDED: Final = frozenset({"rolled_back", "complete"})
+"""States after which `run` begins a new run, unless a complete one has the same fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,12 @@ def already_complete(ledger: Ledger, plan: Plan) -> Run | None:
     return None
 
 
-def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Started:
+def start(
+    ledger: Ledger, plan: Plan, source_now: str, listen: Listener, safeguard: Mapping[str, object] = _NOTHING
+) -> Started:
     """Take the lease and begin or resume. `source_now`: the source's clock, read before its first row.
+
+    `safeguard`: what the log says of a new run about a backup.
 
     Raises StateError (held by another process, fingerprint changed, being rolled back) or Paused.
     """
@@ -62,12 +71,18 @@ def start(ledger: Ledger, plan: Plan, source_now: str, listen: Listener) -> Star
     run = read_run(ledger, run_id)
     if run is None:
         run = create_run(ledger, _new_run(plan, lease, source_now), plan.program.definition())
-        add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint})
+        add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint, **safeguard})
     else:
         _resume(ledger, plan, run, lease)
     full = [each for each in read_passes(ledger, run_id) if each.kind == "full"]
     current = full[-1] if full else begin_pass(ledger, run_id, "full", source_now)
     return Started(run, lease, current, existing is not None)
+
+
+def begins_anew(ledger: Ledger, plan: Plan) -> bool:
+    """Would `start` begin a new run? False also where the newest one is complete with the same fingerprint: then nothing is to be done."""
+    run = current_run(ledger, plan.name)
+    return run is None or (run.state in _ENDED and already_complete(ledger, plan) is None)
 
 
 def take_up(ledger: Ledger, plan: Plan, run: Run, holding: Holding | None, listen: Listener) -> Lease:
@@ -103,14 +118,14 @@ def _resume(ledger: Ledger, plan: Plan, run: Run, lease: Lease) -> None:
 def _to_resume(ledger: Ledger, plan: Plan, holding: Holding | None) -> Run | None:
     """The run to take up again, or None to begin a new one."""
     run = read_run(ledger, holding.run) if holding is not None else None
-    if run is None or run.state in {"rolled_back", "complete"}:
+    if run is None or run.state in _ENDED:
         return None
     if holding is not None and holding.live:
         raise held_by_another(plan.name, holding)
     if run.state == "rolling_back":
         raise StateError(
             f"run {run.run} of {plan.name} is being rolled back",
-            next_step=f"finish it: migrate rollback {plan.mapping.path}",
+            next_step=f"finish it: migrate {how_it_goes_back(ledger, run)} {plan.mapping.path}",
         )
     if holding is not None and holding.steering.pause_reason is not None:
         raise Paused(
@@ -140,6 +155,12 @@ def _another_fingerprint(ledger: Ledger, plan: Plan, run: Run) -> StateError:
         where=f"{what} (fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then)",
         next_step="put it back as it was and run again (the mapping it was begun with: `mapping_text` in migrate ledger show --json)",
     )
+
+
+def how_it_goes_back(ledger: Ledger, run: Run) -> str:
+    """Of a run that is rolling back, the command that goes on with it: `rollback`, or `backup restore` once that has begun."""
+    last = read_passes(ledger, run.run)[-1:]
+    return "backup restore" if last and last[0].kind == "restore" else "rollback"
 
 
 def _new_run(plan: Plan, lease: Lease, source_now: str) -> Run:

@@ -21,7 +21,7 @@ from migrate.ledger.runs import (
     total,
 )
 
-_BEGINNINGS = frozenset({"begin", "resume", "rollback"})
+_BEGINNINGS = frozenset({"begin", "resume", "rollback", "restore"})
 _BY_OPERATORS = frozenset({"pause", "resume-allowed", "throttle"})
 
 

@@ -20,6 +20,8 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.undo_check import undo_findings
 
 FIRST = "0" * 64
+ABOUT_BACKUPS = "backup-"
+"""How the kinds of events begin that stand under the name of a backup in the place of a run."""
 _ATTEMPTS = 8
 
 
@@ -99,7 +101,9 @@ def verify_log(ledger: Ledger) -> LogVerdict:
     with ledger.reading() as connection:
         seals = connection.execute(sa.select(table).order_by(table.c.seal_no)).mappings().all()
     findings: list[LogFinding] = []
-    present = {run: {entry[:2]: entry[2] for entry in _entries(ledger, run)} for run in _run_names(ledger)}
+    runs = _run_names(ledger)
+    present = {run: {entry[:2]: entry[2] for entry in _entries(ledger, run)} for run in runs}
+    present |= _of_backups(ledger, runs)
     previous, expected, sealed = FIRST, 1, 0
     for row in seals:
         findings += _check_seal(row, expected, previous)
@@ -109,7 +113,7 @@ def verify_log(ledger: Ledger) -> LogVerdict:
         previous = row["hash"]
         # SQLite lets a text stand where the number was.
         expected = row["seal_no"] + 1 if isinstance(row["seal_no"], int) else expected + 1
-    for run in present:
+    for run in runs:
         findings += [LogFinding(0, what) for what in undo_findings(ledger, run)]
     unsealed = sum(len(_unsealed(ledger, run)) for run in present)
     return LogVerdict(len(seals), sealed, unsealed, tuple(findings))
@@ -152,6 +156,18 @@ def _is_entry(listed: object) -> bool:
 def _run_names(ledger: Ledger) -> list[str]:
     with ledger.reading() as connection:
         return [row.run for row in connection.execute(sa.select(ledger.tables.run.c.run))]
+
+
+def _of_backups(ledger: Ledger, runs: Iterable[str]) -> dict[str, dict[tuple[str, int], str]]:
+    """The events about backups by the backup that stands in the place of a run: nothing else may stand there without one."""
+    table, known = ledger.tables.event, frozenset(runs)
+    query = sa.select(table).where(table.c.kind.startswith(ABOUT_BACKUPS), table.c.run.is_not(None))
+    found: dict[str, dict[tuple[str, int], str]] = {}
+    with ledger.reading() as connection:
+        for row in connection.execute(query.order_by(table.c.event_no)).mappings():
+            if row["run"] not in known:
+                found.setdefault(row["run"], {})["event", row["event_no"]] = entry_digest(row)
+    return found
 
 
 def _last(ledger: Ledger) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from migrate.stores.typed_keys import dump_key, load_key
 from migrate.values import KeyRange
 
 State = Literal["running", "paused", "interrupted", "failed", "complete", "rolling_back", "rolled_back"]
-PassKind = Literal["full", "catch-up", "replay", "rollback"]
+PassKind = Literal["full", "catch-up", "replay", "rollback", "restore"]
 
 
 @dataclass(frozen=True, slots=True)

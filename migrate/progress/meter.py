@@ -18,7 +18,7 @@ WINDOW_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 2.0
 """A rate of less than this time is not yet worth showing."""
 
-_STEADY: Final = {"batches", "rollback"}
+_STEADY: Final = {"batches", "rollback", "restore"}
 """Phases that go on at one rate to a known end."""
 
 

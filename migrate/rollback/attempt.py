@@ -1,4 +1,4 @@
-"""Hold a run for the length of one attempt to roll it back: lease kept alive, one connection, the reason of its end recorded."""
+"""Hold a run for the length of one attempt to take it back, by its undo records or from a backup: lease kept alive, one connection, the reason of its end recorded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Attempt:
-    """One attempt at rolling one run back: what it has in hand. The caller took the lease."""
+    """One attempt at taking one run back, in a pass of kind `rollback` or `restore`: what it has in hand. The caller took the lease."""
 
     def __init__(
         self, ledger: HeldLedger, run: Run, lease: Lease, current: Pass, stop: StopToken, listen: Listener
@@ -33,6 +33,7 @@ class Attempt:
         self.ledger: Ledger = ledger
         self.run = run
         self.lease = lease
+        self.kind = current.kind
         self.pass_no = current.number
         self.stop = stop
         self.listen = listen
@@ -49,7 +50,7 @@ class Attempt:
         if self._session is None:
             session = self.ledger.store.session()
             try:
-                register_worker(self.ledger, self.lease, f"rollback.{self._connections}", session.backend())
+                register_worker(self.ledger, self.lease, f"{self.kind}.{self._connections}", session.backend())
             except BaseException:
                 session.close()
                 raise
@@ -80,8 +81,8 @@ class Attempt:
 def attempting(attempt: Attempt, rows: int, *, resumed: bool) -> Iterator[None]:
     """Keep the lease while the block runs; then record why it stopped, give the lease back, and say so, whatever happened.
 
-    `rows`: source rows of the batches that are to go back. A rollback that stopped leaves the run rolling back: only `rollback` goes on;
-    one that was refused before it took anything back leaves the run as it was.
+    `rows`: how many are to be looked at. What stopped leaves the run rolling back, and only the same command goes on with it; what was refused
+    before it took anything back leaves the run as it was.
     """
     run, began = attempt.run, time.monotonic()
     attempt.listen(RunStarted(run.mapping, run.run, resumed, rows, Counts()))
@@ -111,7 +112,7 @@ def _sign_off(attempt: Attempt, reason: str | None, *, refused: bool) -> None:
     run = attempt.run
     try:
         if reason is not None:
-            add_event(attempt.ledger, run.mapping, run.run, "rollback-stopped", {"reason": reason})
+            add_event(attempt.ledger, run.mapping, run.run, f"{attempt.kind}-stopped", {"reason": reason})
             seal(attempt.ledger, run.run)
             if refused and not attempt.batches and run.state != "rolling_back":
                 set_state(attempt.ledger, run.run, run.state, run.reason)
@@ -119,4 +120,6 @@ def _sign_off(attempt: Attempt, reason: str | None, *, refused: bool) -> None:
                 set_state(attempt.ledger, run.run, "rolling_back", reason)
         release(attempt.ledger, attempt.lease)
     except MigrateError as fault:
-        attempt.listen(Notice(run.mapping, "warning", f"could not record that the rollback stopped: {fault.message}"))
+        attempt.listen(
+            Notice(run.mapping, "warning", f"could not record that the {attempt.kind} stopped: {fault.message}")
+        )

@@ -21,7 +21,7 @@ from migrate.engine.access import run_of
 from migrate.engine.events import BatchDone, Listener, PhaseStarted
 from migrate.engine.options import RunOptions
 from migrate.engine.preflight import in_key_order
-from migrate.engine.start import take_lease
+from migrate.engine.start import how_it_goes_back, take_lease
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import Interrupted, StateError
@@ -57,7 +57,7 @@ def survey(path: Path, options: RunOptions, *, rows: bool) -> Survey:
     Raises StateError when there is no run, another process holds it, or undo records cannot be used.
     """
     with run_of(path, options) as (ledger, run):
-        _refuse_held(run, read_lease(ledger, run.mapping))
+        _refuse_held(ledger, run, read_lease(ledger, run.mapping))
         seen = _survey(ledger, run)
         if not rows:
             return seen
@@ -80,7 +80,7 @@ def rollback(path: Path, options: RunOptions, changed: Changed, *, stop: StopTok
         run = read_run(ledger, named.run) or named
         if run.state == "rolled_back":
             return RolledBack(summarise(ledger, run), 0, 0, ())
-        _refuse_held(run, holding)
+        _refuse_held(ledger, run, holding)
         seen = _survey(ledger, run)
         lease = take_lease(ledger, run.mapping, run.run, holding, listen)
         held = HeldLedger(ledger, lease)
@@ -97,15 +97,19 @@ def rollback(path: Path, options: RunOptions, changed: Changed, *, stop: StopTok
 
 
 def standing_entries(ledger: Ledger, run: str) -> list[Entry]:
-    """The batches of a run that no rollback has taken back, newest first."""
-    backwards = {each.number for each in read_passes(ledger, run) if each.kind == "rollback"}
+    """The batches of a run that neither a rollback nor a restored backup has taken back, newest first."""
+    passes = read_passes(ledger, run)
+    backwards = {each.number for each in passes if each.kind == "rollback"}
+    restored = {each.number for each in passes if each.kind == "restore"}
     entries = read_entries(ledger, run)
+    if any(each.pass_no in restored for each in entries):
+        return []
     taken = {each.range_no for each in entries if each.pass_no in backwards}
     forwards = [each for each in entries if each.pass_no not in backwards and each.applied_seq not in taken]
     return forwards[::-1]
 
 
-def _refuse_held(run: Run, holding: Holding | None) -> None:
+def _refuse_held(ledger: Ledger, run: Run, holding: Holding | None) -> None:
     if holding is None or holding.run != run.run:
         raise StateError(
             f"run {run.run} is not the newest of {run.mapping}: only that one can be rolled back",
@@ -113,6 +117,11 @@ def _refuse_held(run: Run, holding: Holding | None) -> None:
         )
     if holding.live:
         raise held_by_another(run.mapping, holding)
+    if run.state == "rolling_back" and how_it_goes_back(ledger, run) != "rollback":
+        raise StateError(
+            f"run {run.run} of {run.mapping} is being restored from a backup: its undo records do not fit any more",
+            next_step="finish that: migrate backup restore",
+        )
 
 
 def _survey(ledger: Ledger, run: Run) -> Survey:

@@ -187,7 +187,7 @@ def _column(row: Row, facts: TypeFacts, default: tuple[DefaultKind, str | None],
         # citext folds case by its type, whatever its collation: say so where people look for it.
         collation="citext" if facts.name == "citext" else plain,
     )
-    return PostgresColumn(column, facts, collation, always=row["identity"] == "a")
+    return PostgresColumn(column, facts, collation, drawn_always=row["identity"] == "a")
 
 
 def _defaults(

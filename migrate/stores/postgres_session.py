@@ -170,14 +170,16 @@ class PostgresSession:
         relation = self._relation_of(table)
         others = tuple(name for name in rows.column_names if name not in by)
         self._check(table, [relation.column(name) for name in rows.column_names], rows)
-        placed = {name: f"{_KEYS}.c{len(by) + index}" for index, name in enumerate(others)}
-        # A number that the database alone gives cannot be set; a row that has another one is not the row that is meant.
-        fixed = [name for name in others if relation.column(name).always]
-        sets = ", ".join(f"{quote(name)} = {place}" for name, place in placed.items() if name not in fixed)
-        same = "".join(f" AND {_ALIAS}.{quote(name)} = {placed[name]}" for name in fixed)
+        places = {name: f"{_KEYS}.c{len(by) + index}" for index, name in enumerate(others)}
+        drawn = [name for name in others if relation.column(name).drawn_always]
+        sets = ", ".join(f"{quote(name)} = {place}" for name, place in places.items() if name not in drawn)
         for matched in self._matches(relation, by, others, rows):
+            for name in drawn:
+                self._require_drawn(relation, name, places[name], matched)
+            if not sets:
+                continue
             self._change_once(
-                f"UPDATE {relation.sql} AS {_ALIAS} SET {sets} FROM {matched.keys_sql} WHERE {matched.condition}{same}",
+                f"UPDATE {relation.sql} AS {_ALIAS} SET {sets} FROM {matched.keys_sql} WHERE {matched.condition}",
                 matched,
                 table,
             )
@@ -252,6 +254,21 @@ class PostgresSession:
                 f"{column.name} {column.facts.declared} would store {changed[0][0]!r} in another form",
                 kind="value",
                 where=table.name,
+            )
+
+    def _require_drawn(self, relation: Relation, name: str, place: str, matched: _Matched) -> None:
+        """Raise ConstraintViolation where a number that only the database draws would have to become another one."""
+        column = f"{_ALIAS}.{quote(name)}"
+        statement = (
+            f"SELECT {column}::text FROM {relation.sql} AS {_ALIAS} JOIN {matched.keys_sql} ON {matched.condition}"
+        )
+        with self._marking_failure():
+            found = self._connection.table(f"{statement} WHERE {column} <> {place} LIMIT 1", matched.parameters)
+        if found is not None and found.num_rows:
+            raise ConstraintViolation(
+                f"{name} is {found.column(0)[0].as_py()} and GENERATED ALWAYS: an UPDATE cannot change it",
+                kind="value",
+                where=relation.name,
             )
 
     def _matches(

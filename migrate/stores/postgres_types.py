@@ -52,13 +52,14 @@ class TypeFacts:
 class PostgresColumn:
     """A column with what the statements about it need.
 
-    `collation` is its own collation as SQL, or None for the database's default. `always`: GENERATED ALWAYS AS IDENTITY, which no UPDATE may set.
+    `collation` is its own collation as SQL, or None for the database's default. `drawn_always`: GENERATED ALWAYS AS IDENTITY, which an INSERT
+    can override and an UPDATE cannot.
     """
 
     column: Column
     facts: TypeFacts
     collation: str | None = None
-    always: bool = False
+    drawn_always: bool = False
 
     @property
     def name(self) -> str:

@@ -175,12 +175,13 @@ def test_doctor_finds_nothing_and_then_something(migrate: Migrate, done_project:
 
 
 def test_an_edited_mapping_begins_a_new_run(migrate: Migrate, done_project: Path) -> None:
-    """After completion another fingerprint is another run, for which earlier rows are existing rows."""
+    """After completion another fingerprint is another run, for which earlier rows are existing rows: it asks for a backup of them, or for none."""
     before = json.loads(migrate("status", "mapping.yaml", "--json").out)["runs"][0]
     (done_project / "mapping.yaml").write_text(
         MAPPING.replace("clean: money", "clean: [money, trim]"), encoding="utf-8"
     )
-    done = migrate("run", "mapping.yaml", "--json")
+    assert migrate("run", "mapping.yaml").code == 4
+    done = migrate("run", "mapping.yaml", "--no-backup", "--json")
     assert done.code == 0, done.err
     after = json.loads(done.out)
     assert after["run"] != before["run"]

@@ -79,8 +79,8 @@ def assert_sound(scenario: Scenario, *, complete: bool = True) -> None:
             _assert_claims_match(scenario, run.run)
             entries = read_entries(ledger, run.run)
             assert all(entry.counts.adds_up for entry in entries)
-            # A rollback takes counts back, and keeps what was found.
-            back = {each.number for each in read_passes(ledger, run.run) if each.kind == "rollback"}
+            # A rollback or restore takes counts back, and keeps what was found.
+            back = {each.number for each in read_passes(ledger, run.run) if each.kind in {"rollback", "restore"}}
             forth = [entry for entry in entries if entry.pass_no not in back]
             _assert_warnings_kept(scenario, run.run, sum(entry.counts.warnings for entry in forth))
             if complete:

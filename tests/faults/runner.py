@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -34,7 +35,7 @@ _PRELOADED = ["migrate.engine.run", "migrate.engine.steer", "pymysql", "psycopg"
 
 @dataclass(frozen=True)
 class Job:
-    """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first.
+    """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first; `restored_from`: of `backup restore` instead.
 
     `lock_wait`: seconds until a lock wait fails; `short_idle`: see `shorten_idle_transactions`; `file_bytes`: the size at which files
     cannot grow any more.
@@ -48,6 +49,7 @@ class Job:
     short_idle: bool = False
     file_bytes: int | None = None
     back: bool = False
+    restored_from: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def _run(job: Job, control: Connection) -> None:
 
 
 def _outcome(job: Job, watch: Any) -> Ending:
+    from migrate.backup.opened import Wanted
+    from migrate.backup.restore import restore
     from migrate.cli.signals import beside, stop_on_signals
     from migrate.engine.events import PhaseStarted, RunEnded, RunStarted
     from migrate.engine.options import RunOptions
@@ -184,14 +188,22 @@ def _outcome(job: Job, watch: Any) -> Ending:
         target=scenario.target,
         batch_rows=job.batch_rows or scenario.batch_rows,
         workers=job.workers,
+        # Rows of others are there already.
+        no_backup=True,
     )
     stop = StopToken()
     code, error = 0, ""
     runs: tuple[dict[str, Any], ...] = ()
     try:
         with stop_on_signals(stop):
-            if job.back:
-                backwards = reversed(scenario.mappings)
+            backwards = reversed(scenario.mappings)
+            if job.restored_from is not None:
+                wanted = Wanted(job.restored_from)
+                found = [
+                    beside(partial(restore, path, wanted, options, stop=stop, listen=listen)).summary
+                    for path in backwards
+                ]
+            elif job.back:
                 found = [
                     beside(partial(rollback, path, options, "refuse", stop=stop, listen=listen)).summary
                     for path in backwards

@@ -103,6 +103,24 @@ def test_many_keys_go_in_slices(database: Database) -> None:
     session.rollback()
 
 
+def test_a_number_that_only_the_database_draws_is_kept_by_an_update(database: Database) -> None:
+    """GENERATED ALWAYS AS IDENTITY: an update that leaves the number as it is goes through, one that would change it is a violation."""
+    database.run(
+        "CREATE TABLE t (k text PRIMARY KEY, id bigint GENERATED ALWAYS AS IDENTITY, c text)",
+        "INSERT INTO t (k, c) VALUES ('a', 'old'), ('b', 'old')",
+    )
+    target = database.target()
+    shape = shape_of(target, "t")
+    session = database.session(target)
+    session.begin()
+    session.update(shape, ("k",), pa.table({"k": ["a", "b"], "id": pa.array([1, 2], pa.int64()), "c": ["new", "new"]}))
+    session.update(shape, ("k",), pa.table({"k": ["a"], "id": pa.array([1], pa.int64())}))
+    assert list(session.execute(sa.text("SELECT k, id, c FROM t ORDER BY k"))) == [("a", 1, "new"), ("b", 2, "new")]
+    with pytest.raises(ConstraintViolation, match="id is 1 and GENERATED ALWAYS"):
+        session.update(shape, ("k",), pa.table({"k": ["a"], "id": pa.array([7], pa.int64()), "c": ["x"]}))
+    session.rollback()
+
+
 def test_sequences_are_only_ever_raised(database: Database) -> None:
     """Serial, identity and a falling sequence end beyond the rows; one that is ahead already is left alone and not mentioned."""
     database.run(

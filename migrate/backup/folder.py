@@ -1,0 +1,102 @@
+"""Where backups lie: one folder each, which has its name only once everything in it is written and on the disk.
+
+While one is written its folder is called `….partial`, and whatever a killed process left under that name is never taken for a backup.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from migrate.backup.manifest import MANIFEST
+from migrate.errors import EnvironmentFault, StateError
+
+DEFAULT: Final = Path("backups")
+"""The folder that holds backups unless the user names another."""
+PARTIAL: Final = ".partial"
+_NAME: Final = re.compile(r"(?P<mapping>.+)-(?P<backup>\d{8}T\d{6}-[0-9a-f]{4})")
+
+
+def named(holder: Path, mapping: str, backup: str) -> Path:
+    """The folder of a whole backup."""
+    return holder / f"{mapping}-{backup}"
+
+
+@contextmanager
+def written(place: Path) -> Iterator[Path]:
+    """A folder to write a backup into. `publish` in the block gives it its name; what was not published is removed, as far as possible."""
+    partial = place.with_name(place.name + PARTIAL)
+    with _writing(place):
+        partial.mkdir(parents=True)
+    try:
+        with _writing(place):
+            yield partial
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(partial)
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the backup cannot be written: {error.strerror or error}",
+            where=str(place.parent),
+            next_step="make room or name another folder with --dir, then make it again",
+        ) from error
+
+
+def publish(partial: Path, place: Path) -> None:
+    """Let a backup appear under its name, after all of it is on the disk."""
+    for path in partial.iterdir():
+        _sync(path)
+    _sync(partial)
+    partial.rename(place)
+    _sync(place.parent)
+
+
+def found(holder: Path, mapping: str, backup: str | None) -> Path:
+    """The folder of the backup of that name, or of the mapping's newest. Raises StateError where there is none, or only a half-written one."""
+    wanted = backup or "*"
+    places = sorted(holder.glob(f"{mapping}-{wanted}")) if holder.is_dir() else []
+    whole = [place for place in places if _is_of(place, mapping) and (place / MANIFEST).is_file()]
+    if whole:
+        return whole[-1]
+    half = sorted(holder.glob(f"{mapping}-{wanted}{PARTIAL}")) if holder.is_dir() else []
+    broken = [place for place in places if _is_of(place, mapping)]
+    if half or broken:
+        raise StateError(
+            f"{(half or broken)[-1]} is half-written: whoever made it was stopped, and it is no backup",
+            next_step="make a whole one: migrate backup create; the folder may be removed",
+        )
+    what = "no backup" if backup is None else f"no backup {backup}"
+    raise StateError(
+        f"there is {what} of {mapping} in {holder}",
+        next_step="name the folder that holds it with --dir, or make one: migrate backup create",
+    )
+
+
+def backup_in(place: Path) -> str:
+    """The name of the backup of a folder that was found."""
+    matched = _NAME.fullmatch(place.name)
+    return "" if matched is None else matched["backup"]
+
+
+def _is_of(place: Path, mapping: str) -> bool:
+    matched = _NAME.fullmatch(place.name)
+    return matched is not None and matched["mapping"] == mapping and place.is_dir()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+"""The batches of a restore, round after round until no row is left over: what one of them could not do, another one may have made possible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from migrate.backup.batch import LeftOver, Outcome, RestoredTable
+from migrate.backup.differences import Differences
+from migrate.engine.events import BatchDone
+from migrate.errors import Interrupted, RowsChanged
+from migrate.ledger.counts import Counts
+from migrate.ledger.runs import read_entries
+from migrate.rollback.attempt import Attempt
+from migrate.units import rows_text
+from migrate.write.transaction import AlreadyApplied, BatchId
+
+SHOWN: Final = 20
+"""Rows that a refusal names in its text; all of them are in its `rows`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One part of one table, in one direction."""
+
+    table: RestoredTable
+    part: int
+    how: Literal["delete", "write"]
+
+
+class Rounds:
+    """Brings the tables (parents first) to what their backup has. `differences`: of each table by its name."""
+
+    def __init__(
+        self, attempt: Attempt, tables: Sequence[RestoredTable], differences: Mapping[str, Differences]
+    ) -> None:
+        self._attempt = attempt
+        self._differences = differences
+        self._jobs = [
+            *(_Job(table, part, "delete") for table in reversed(tables) for part in self._parts(table)),
+            *(_Job(table, part, "write") for table in tables for part in self._parts(table)),
+        ]
+        entries = read_entries(attempt.ledger, attempt.run.run, attempt.pass_no)
+        # Numbers go on behind those of earlier attempts: each number is one transaction, whatever became of it.
+        self._number = max((entry.range_no for entry in entries), default=0)
+
+    def finish(self) -> None:
+        """Do all batches. Raises RowsChanged where the database holds rows fast, Interrupted when asked to stop between two batches."""
+        todo, moved = self._jobs, True
+        left: list[LeftOver] = []
+        while todo:
+            if not moved:
+                raise _refusal(left)
+            again: list[_Job] = []
+            left, moved = [], False
+            for job in todo:
+                outcome = self._do(job)
+                moved = moved or outcome is None or outcome.changed > 0
+                if outcome is None or outcome.left:
+                    again.append(job)
+                    left += () if outcome is None else outcome.left
+            todo = again
+
+    def _parts(self, table: RestoredTable) -> range:
+        return range(self._differences[table.kept.name].count)
+
+    def _do(self, job: _Job) -> Outcome | None:
+        """What a batch came to; None where it is known only that it was committed."""
+        attempt = self._attempt
+        if attempt.stop.is_set:
+            raise Interrupted(
+                f"stopped between two batches: {attempt.stop.reason}", next_step="run the same command again to go on"
+            )
+        differing = self._differences[job.table.kept.name].part(job.part)
+        rows = differing.extra if job.how == "delete" else differing.backed_up
+        if not rows.num_rows:
+            return Outcome.nothing()
+        began = time.monotonic()
+        self._number += 1
+        outcome, attempts = attempt.persist(
+            partial(self._one, job, rows, self._number), f"restoring a part of {job.table.kept.name}"
+        )
+        if outcome is None or outcome.changed:
+            counts = Counts(read=rows.num_rows, mapped=rows.num_rows)
+            attempt.done = attempt.done + counts
+            attempt.batches += 1
+            attempt.listen(
+                BatchDone(
+                    attempt.run.mapping,
+                    attempt.run.run,
+                    self._number,
+                    counts,
+                    time.monotonic() - began,
+                    attempts,
+                )
+            )
+        return outcome
+
+    def _one(self, job: _Job, rows: pa.Table, number: int) -> Outcome | None:
+        attempt = self._attempt
+        session = attempt.session
+        transaction = attempt.transaction(BatchId(attempt.run.run, attempt.pass_no, number))
+        try:
+            transaction.begin("restore")
+            outcome = job.table.delete(session, rows) if job.how == "delete" else job.table.write(session, rows)
+            if not outcome.changed:
+                transaction.abandon()
+                return outcome
+            transaction.record.counts = Counts(targets={job.table.kept.name: outcome.counts})
+            transaction.finish([])
+        except AlreadyApplied:
+            return None
+        except BaseException:
+            transaction.abandon()
+            raise
+        return outcome
+
+
+def _refusal(left: Sequence[LeftOver]) -> RowsChanged:
+    shown = "".join(f"\n  {row.table} {row.key}: {row.why}" for row in left[:SHOWN])
+    more = f"\n  … and {len(left) - SHOWN} more (--json names all)" if len(left) > SHOWN else ""
+    return RowsChanged(
+        f"{rows_text(len(left))} cannot be brought to what the backup has{shown}{more}",
+        [row.to_json() for row in left],
+        next_step="all other rows are restored; see to these, then restore again",
+    )

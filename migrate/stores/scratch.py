@@ -1,0 +1,72 @@
+"""Scratch tables beside a target table: its columns with their types, without keys, constraints and defaults.
+
+Whatever they are filled with, no row of the target changes. Their names begin with `migrate_scratch_`, so that one which a killed process left is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import sqlalchemy as sa
+
+from migrate.errors import EnvironmentFault
+from migrate.stores.port import TargetStore
+from migrate.values import TableShape
+
+PREFIX: Final = "migrate_scratch_"
+
+
+@contextmanager
+def scratch_table(store: TargetStore, shape: TableShape, name: str) -> Iterator[TableShape]:
+    """The shape of a new empty table like `shape`, in the same schema, which is dropped behind the block. One of that name is dropped first.
+
+    `name`: what to append to `PREFIX`. Raises EnvironmentFault where the user may not make tables.
+    """
+    schema, dot, _ = shape.name.rpartition(".")
+    place = f"{schema}{dot}{PREFIX}{name}"
+    dropping = f"DROP TABLE IF EXISTS {_table(store, place)}"
+    _run(store, dropping)
+    _run(store, _definition(store, shape, place))
+    try:
+        made = store.describe(place)
+        if made is None:
+            raise EnvironmentFault(f"the scratch table {place} is not there", next_step="run the same command again")
+        yield made
+    finally:
+        _run(store, dropping)
+
+
+def _definition(store: TargetStore, shape: TableShape, place: str) -> str:
+    if store.dialect == "sqlite":
+        # A table made of a query has its affinities, but not the declared types that decide how values are read.
+        columns = ", ".join(f"{_quoted(store, column.name)} {column.declared}" for column in shape.columns)
+        return f"CREATE TABLE {_table(store, place)} ({columns})"
+    columns = ", ".join(_quoted(store, name) for name in shape.names)
+    unlogged = "UNLOGGED " if store.dialect == "postgresql" else ""
+    origin = _table(store, shape.name)
+    return f"CREATE {unlogged}TABLE {_table(store, place)} AS SELECT {columns} FROM {origin} WHERE 1 = 0"
+
+
+def _table(store: TargetStore, name: str) -> str:
+    """A table as SQL names it, with its schema where the database has schemas."""
+    parts = [name] if store.dialect == "sqlite" else name.split(".", 1)
+    return ".".join(_quoted(store, part) for part in parts)
+
+
+def _quoted(store: TargetStore, name: str) -> str:
+    return store.engine().dialect.identifier_preparer.quote_identifier(name)
+
+
+def _run(store: TargetStore, statement: str) -> None:
+    # Drivers with parameters of the form %s take every percent sign for one.
+    text = statement if store.dialect == "sqlite" else statement.replace("%", "%%")
+    try:
+        with store.engine().begin() as connection:
+            connection.exec_driver_sql(text)
+    except sa.exc.DBAPIError as error:
+        raise EnvironmentFault(
+            f"a scratch table cannot be made or dropped: {error.orig}",
+            next_step="give the database user the right to create tables, then run the same command again",
+        ) from error
