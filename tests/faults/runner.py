@@ -34,7 +34,7 @@ _PRELOADED = ["migrate.engine.run", "migrate.engine.steer", "pymysql", "psycopg"
 
 @dataclass(frozen=True)
 class Job:
-    """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first.
+    """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first (`request`: or a part of it).
 
     `lock_wait`: seconds until a lock wait fails; `short_idle`: see `shorten_idle_transactions`; `file_bytes`: the size at which files
     cannot grow any more.
@@ -48,6 +48,7 @@ class Job:
     short_idle: bool = False
     file_bytes: int | None = None
     back: bool = False
+    request: Any = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
     from migrate.engine.run import run
     from migrate.engine.stop import StopToken
     from migrate.errors import MigrateError
+    from migrate.rollback.request import Request
     from migrate.rollback.rollback import rollback
 
     events: list[str] = []
@@ -193,7 +195,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
             if job.back:
                 backwards = reversed(scenario.mappings)
                 found = [
-                    beside(partial(rollback, path, options, "refuse", stop=stop, listen=listen)).summary
+                    beside(partial(rollback, path, options, job.request or Request(), stop=stop, listen=listen)).summary
                     for path in backwards
                 ]
             else:

@@ -15,6 +15,7 @@ from migrate.errors import RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
+from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback, survey
 from migrate.stores.opening import open_target
 from migrate.verify.verify import VerifyOptions, verify_plan
@@ -25,6 +26,7 @@ from tests.rig.schedule import Order, in_order, plan_of, run_scheduled
 from tests.rig.undo import Content
 
 TABLES = ("doc", "part")
+SKIPPING = Request("skip")
 
 
 @pytest.mark.parametrize("mode", ["fail", "keep", "update", "{newer: n}"])
@@ -102,8 +104,8 @@ def test_changed_rows_can_be_left(tmp_path: Path, database_url: str) -> None:
     before = Content.read(plan)
     run_scheduled(plan)
     target.run("UPDATE doc SET c = 'mine' WHERE k = 'b'", "DELETE FROM part WHERE id = 5")
-    seen = survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), rows=True)
-    done = rolled_back(tmp_path, database_url, "skip")
+    seen = survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), SKIPPING, rows=True)
+    done = rolled_back(tmp_path, database_url, SKIPPING)
     assert [(each.target, each.key) for each in done.staying] == [(each.target, each.key) for each in seen.in_the_way]
     by_key = {each.key: each for each in done.staying}
     changed, gone = by_key['[["s","b"]]'], by_key['[["i","5"]]']
@@ -129,7 +131,7 @@ def test_a_row_that_others_point_at_stays(tmp_path: Path, database_url: str) -> 
     target.insert("part", [{"id": 99, "k": "c"}])
     with pytest.raises(RowsChanged, match="held fast"):
         rolled_back(tmp_path, database_url)
-    done = rolled_back(tmp_path, database_url, "skip")
+    done = rolled_back(tmp_path, database_url, SKIPPING)
     assert [(each.target, each.key) for each in done.staying] == [("doc", '[["s","c"]]')]
     now = Content.read(plan).rows
     assert now["part"] == before.rows["part"] | {(99,): {"id": 99, "k": "c"}}
@@ -156,7 +158,7 @@ def test_undo_records_that_cannot_be_used_are_refused(
     left = Content.read(plan)
     with pytest.raises(StateError, match=said) as refused:
         rollback(
-            tmp_path / "mapping.yaml", RunOptions(target=database_url), "skip", stop=StopToken(), listen=lambda _: None
+            tmp_path / "mapping.yaml", RunOptions(target=database_url), SKIPPING, stop=StopToken(), listen=lambda _: None
         )
     assert "batch 1/" in refused.value.message
     assert Content.read(plan) == left
