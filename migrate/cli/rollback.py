@@ -30,7 +30,11 @@ _REFUSED = 4
 
 
 _PASS = click.option(
-    "--pass", "pass_no", type=click.IntRange(min=1), metavar="N", help="Only this pass of the run; it must be the newest."
+    "--pass",
+    "pass_no",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only this pass of the run; it must be the newest.",
 )
 _BATCH = click.option(
     "--batch",

@@ -126,7 +126,8 @@ def summarise(ledger: Ledger, run: Run, pass_no: int | None = None) -> RunSummar
         fingerprint=run.fingerprint,
         counts=counts,
         passes=tuple(
-            _pass(each, entries, len(ranges[each.number]), newest=each.number == max(full, default=0)) for each in passes
+            _pass(each, entries, len(ranges[each.number]), newest=each.number == max(full, default=0))
+            for each in passes
         ),
         digests=_digests(entries),
         seconds=seconds,

@@ -125,4 +125,6 @@ def _refuse_torn(
 
 
 def _listed(what: str, numbers: Sequence[int]) -> str:
-    return f"{what if len(numbers) == 1 else {'batch': 'batches', 'pass': 'passes'}[what]} {', '.join(map(str, numbers))}"
+    return (
+        f"{what if len(numbers) == 1 else {'batch': 'batches', 'pass': 'passes'}[what]} {', '.join(map(str, numbers))}"
+    )

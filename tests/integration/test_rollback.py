@@ -158,7 +158,11 @@ def test_undo_records_that_cannot_be_used_are_refused(
     left = Content.read(plan)
     with pytest.raises(StateError, match=said) as refused:
         rollback(
-            tmp_path / "mapping.yaml", RunOptions(target=database_url), SKIPPING, stop=StopToken(), listen=lambda _: None
+            tmp_path / "mapping.yaml",
+            RunOptions(target=database_url),
+            SKIPPING,
+            stop=StopToken(),
+            listen=lambda _: None,
         )
     assert "batch 1/" in refused.value.message
     assert Content.read(plan) == left
