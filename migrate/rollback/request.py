@@ -46,9 +46,10 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """As the log keeps it."""
-        return {"changed": self.changed, "pass": self.pass_no, "batches": list(self.batches)}
+        part = {"pass": self.pass_no, "batches": list(self.batches)}
+        return {"changed": self.changed, **{name: value for name, value in part.items() if value}}
 
     @classmethod
     def from_json(cls, detail: Mapping[str, Any]) -> Request:
-        """Inverse of `to_json`; entries from before there were passes and batches mean the whole run."""
+        """Inverse of `to_json`."""
         return cls(detail["changed"], detail.get("pass"), tuple(detail.get("batches", ())))
