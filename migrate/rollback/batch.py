@@ -174,8 +174,8 @@ class BatchRollback:
 
 _LOOK = "nothing of this batch was touched; look at these rows, then roll back again, or leave them as they are: --changed skip"
 _HELD_BY_OTHERS = (
-    "nothing of this batch was touched; other rows point at these: take the batches that wrote those back first, or all of the run:"
-    " migrate rollback without --pass and --batch"
+    "nothing of this batch was touched; other rows point at these: give the command again with the batches that wrote those, or take all of"
+    " the run back: migrate rollback without --pass and --batch"
 )
 
 

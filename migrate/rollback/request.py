@@ -40,9 +40,11 @@ class Request:
         of_pass = [] if self.pass_no is None else [f"--pass {self.pass_no}"]
         return " ".join([*of_pass, *(f"--batch {number}" for number in self.batches)])
 
-    def same_rows(self, other: Request) -> bool:
-        """Do both mean the same batches?"""
-        return (self.pass_no, self.batches) == (other.pass_no, other.batches)
+    def covers(self, other: Request) -> bool:
+        """Does this mean all the batches that the other means?"""
+        if self.whole or self.pass_no != other.pass_no:
+            return self.whole
+        return not self.batches or (bool(other.batches) and set(self.batches) >= set(other.batches))
 
     def to_json(self) -> dict[str, Any]:
         """As the log keeps it."""

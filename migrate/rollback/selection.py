@@ -38,13 +38,15 @@ def selected(ledger: Ledger, run: Run, request: Request) -> tuple[Entry, ...]:
 
 
 def _refuse_another(ledger: Ledger, run: Run, request: Request) -> None:
-    """What was begun has to be ended first, or all of the run be taken back."""
-    if run.state != "rolling_back" or request.whole:
+    """What was begun has to be ended, by itself or with more."""
+    if run.state != "rolling_back":
         return
     begun = [event["detail"] for event in read_events(ledger, run.run) if event["kind"] == "rollback"]
     first = Request.from_json(begun[-1])
-    if not first.same_rows(request):
-        same = f"the same command again ({first.options})" if first.options else "migrate rollback"
+    if not request.covers(first):
+        same = (
+            f"{first.options}, with more batches if need be, or all of the run" if first.options else "migrate rollback"
+        )
         raise StateError(
             f"{first.what} of run {run.run} is being taken back: {request.what} has to wait"
             if not first.whole

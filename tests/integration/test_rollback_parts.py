@@ -145,7 +145,7 @@ def test_units_that_the_last_phase_settled_together_go_together(tmp_path: Path, 
 
 
 def test_a_row_at_which_another_batch_points_holds(tmp_path: Path, database_url: str) -> None:
-    """A parent cannot go without its children, whatever becomes of changed rows; with them it can."""
+    """A parent cannot go without its children, whatever becomes of changed rows; with them it can, also when others went before it was refused."""
     units = [*PLAIN[:9], ("k30", 30, "k1"), *PLAIN[10:]]
     plan = prepared(tmp_path, database_url, units)
     run_scheduled(plan)
@@ -153,9 +153,12 @@ def test_a_row_at_which_another_batch_points_holds(tmp_path: Path, database_url:
     for request in (Request(batches=(0,)), Request("skip", batches=(0,))):
         with pytest.raises(RowsChanged, match="doc k1: held fast") as held:
             rolled_back(tmp_path, database_url, request)
-        assert "take the batches that wrote those back first" in (held.value.next_step or "")
+        assert "again with the batches that wrote those" in (held.value.next_step or "")
         assert Content.read(plan) == after
-    rolled_back(tmp_path, database_url, Request(batches=(0, 3)))
+    with pytest.raises(RowsChanged, match="doc k1: held fast"):
+        rolled_back(tmp_path, database_url, Request(batches=(0, 2)))
+    refused(plan, Request(batches=(0, 3)), "batches 0, 2 of run", "--batch 0 --batch 2")
+    rolled_back(tmp_path, database_url, Request(batches=(0, 2, 3)))
     run_scheduled(plan)
     assert Content.read(plan) == after
 

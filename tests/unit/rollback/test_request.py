@@ -26,8 +26,23 @@ def test_the_log_of_an_older_version_means_the_whole_run() -> None:
     assert Request.from_json({"epoch": 3, "changed": "skip"}) == Request("skip")
 
 
-def test_what_becomes_of_changed_rows_may_differ_between_attempts() -> None:
-    """Whoever goes on may leave rows that the first attempt refused to; not take other batches."""
-    assert Request("refuse", batches=(1,)).same_rows(Request("skip", batches=(1,)))
-    assert not Request(batches=(1,)).same_rows(Request(batches=(1, 2)))
-    assert not Request(pass_no=1).same_rows(Request())
+ONE, TWO, PASS, OF_PASS, ALL = (
+    Request(batches=(1,)),
+    Request("skip", batches=(1, 2)),
+    Request(pass_no=1),
+    Request(pass_no=1, batches=(1,)),
+    Request(),
+)
+
+
+def test_who_goes_on_may_take_more_and_not_less() -> None:
+    """The run covers all, a pass its batches, batches fewer of the same kind; what becomes of changed rows does not matter."""
+    covered = {name: [other for other in (ONE, TWO, PASS, OF_PASS, ALL) if each.covers(other)] for name, each in
+               {"one": ONE, "two": TWO, "pass": PASS, "of": OF_PASS, "all": ALL}.items()}  # fmt: skip
+    assert covered == {
+        "one": [ONE],
+        "two": [ONE, TWO],
+        "pass": [PASS, OF_PASS],
+        "of": [OF_PASS],
+        "all": [ONE, TWO, PASS, OF_PASS, ALL],
+    }
