@@ -1,9 +1,11 @@
-"""`migrate rollback`: takes back what a run wrote, newest first."""
+"""`migrate rollback`: takes back what a run wrote, or a part of it, newest first."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import RenderableType
@@ -13,7 +15,7 @@ from rich.text import Text
 
 from migrate.cli.asking import ask
 from migrate.cli.characters import data_text, side_text
-from migrate.cli.driving import driven
+from migrate.cli.driving import driven, stopped_or
 from migrate.cli.options import FILE, Command, in_target, with_screen
 from migrate.cli.screen import Screen, cell
 from migrate.cli.summaries import summary
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from migrate.engine.options import RunOptions
     from migrate.rollback.batch import Standing
+    from migrate.rollback.request import Changed, Request
     from migrate.rollback.survey import Survey
 
 _REFUSED = 4
@@ -32,15 +35,48 @@ LISTED: Final = 20
 """Rows that are shown before the rest is left to `--json`."""
 
 
-@click.command(cls=Command, example="migrate rollback mapping.yaml --dry-run")
-@click.argument("mapping", type=FILE)
-@in_target
-@click.option(
+_PASS = click.option(
+    "--pass",
+    "pass_no",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only this pass of the run; it must be the newest.",
+)
+_BATCH = click.option(
+    "--batch",
+    "batches",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="N",
+    help="Only this batch, by its range in `migrate ledger show`; may be given again. `migrate run` does it anew.",
+)
+_CHANGED = click.option(
     "--changed",
     type=click.Choice(["refuse", "skip"]),
     default="refuse",
     help="Rows that somebody changed since: refuse their batch, or leave them and take back the rest (default: refuse).",
 )
+
+
+def _of_request(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is to be taken back; the command gets them as `Request` in `request`."""
+
+    @functools.wraps(function)
+    def wrapped(*given: Any, changed: Changed, pass_no: int | None, batches: tuple[int, ...], **named: Any) -> Any:
+        from migrate.rollback.request import Request
+
+        return function(*given, request=Request(changed, pass_no, tuple(sorted(set(batches)))), **named)
+
+    command: Callable[..., Any] = wrapped
+    for option in (_CHANGED, _BATCH, _PASS):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Command, example="migrate rollback mapping.yaml --dry-run")
+@click.argument("mapping", type=FILE)
+@in_target
+@_of_request
 @click.option("--dry-run", is_flag=True, help="Say what would go back and what stands in the way; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_screen
@@ -49,24 +85,24 @@ def rollback(
     mapping: Path,
     *,
     options: RunOptions,
-    changed: Literal["refuse", "skip"],
+    request: Request,
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Take back what the newest run wrote, newest batch first, to the exact content before it."""
+    """Take back what the newest run wrote, or a part of it, newest batch first, to the exact content before it."""
     from migrate.rollback.rollback import survey
 
     if dry_run:
-        return _show_survey(screen, survey(mapping, options, rows=True), changed)
+        return _show_survey(screen, survey(mapping, options, request, rows=True), request.changed)
     if not yes:
-        ask(screen, "take_back", **_figures(survey(mapping, options, rows=False)))
-    return _rollback(screen, mapping, options, changed)
+        ask(screen, "take_back", **_figures(survey(mapping, options, request, rows=False)))
+    return stopped_or(screen, [mapping], options, lambda: _rollback(screen, mapping, options, request))
 
 
-def _rollback(screen: Screen, mapping: Path, options: RunOptions, changed: Literal["refuse", "skip"]) -> int:
+def _rollback(screen: Screen, mapping: Path, options: RunOptions, request: Request) -> int:
     from migrate.rollback.rollback import rollback as roll_back
 
-    done = driven(screen, lambda stop, listen: roll_back(mapping, options, changed, stop=stop, listen=listen))
+    done = driven(screen, lambda stop, listen: roll_back(mapping, options, request, stop=stop, listen=listen))
     verdict = screen.say("took_back", batches=count_text(done.batches), rows=count_text(done.rows))
     document = {
         **done.summary.to_json(),
@@ -80,13 +116,14 @@ def _rollback(screen: Screen, mapping: Path, options: RunOptions, changed: Liter
     return 0
 
 
-def _show_survey(screen: Screen, seen: Survey, changed: Literal["refuse", "skip"]) -> int:
+def _show_survey(screen: Screen, seen: Survey, changed: Changed) -> int:
     document = {
         "mapping": seen.mapping,
         "run": seen.run,
         "state": seen.state,
         "batches": len(seen.entries),
         "rows": seen.counts.read,
+        "ranges": [{"pass": each.pass_no, "range": each.range_no} for each in seen.entries],
         "targets": list(seen.shapes),
         "in_the_way": [each.to_json() for each in seen.in_the_way],
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @with_screen
 def pause(screen: Screen, mapping: Path, *, options: RunOptions, reason: str) -> int:
-    """Stop a run at its next batch border; its process ends with exit 5."""
+    """Stop a run or a rollback at its next batch border; its process ends with exit 5."""
     from migrate.engine import steer
 
     run = steer.pause(mapping, reason, options)
@@ -38,12 +38,13 @@ def pause(screen: Screen, mapping: Path, *, options: RunOptions, reason: str) ->
 @in_target
 @with_screen
 def resume(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
-    """Clear the pause of a run; it starts nothing, `migrate run` goes on."""
+    """Clear the pause of a run or a rollback; it starts nothing, `migrate run` or `migrate rollback` goes on."""
     from migrate.engine import steer
 
     run, reason = steer.resume(mapping, options)
     key = "not_paused" if reason is None else "resume_done"
-    sentence = screen.say(key, mapping=run.mapping, reason=reason, command=f"migrate run {mapping}")
+    command = f"migrate {'rollback' if run.state == 'rolling_back' else 'run'} {mapping}"
+    sentence = screen.say(key, mapping=run.mapping, reason=reason, command=command)
     screen.lines({"mapping": run.mapping, "run": run.run, "was_paused": reason}, Text(sentence))
     return 0
 

@@ -7,15 +7,16 @@ from functools import partial
 
 from migrate.engine.retries import Retries
 from migrate.ledger.connection import Ledger
-from migrate.ledger.runs import add_range, applied_ranges, read_ranges
+from migrate.ledger.runs import add_range, read_ranges
+from migrate.ledger.standing import done_ranges, known_ranges
 from migrate.stores.port import SourceReader
 from migrate.values import Key, KeyRange
 
 
 class Ranges:
-    """The ranges of one pass: first those of earlier attempts that are still open, then new ones to the end of the source.
+    """The ranges that a pass has to do: first those that are open, from earlier attempts or taken back since, then new ones to the end of the source.
 
-    First and last range are open, so that rows below the lowest and above the highest border are read too.
+    A range keeps its number and borders in every pass, and so its units their place in source order. First and last range are open, so that rows below the lowest and above the highest border are read too.
     """
 
     def __init__(self, ledger: Ledger, run: str, pass_no: int, columns: tuple[str, ...], batch_rows: int) -> None:
@@ -24,17 +25,21 @@ class Ranges:
         self._pass_no = pass_no
         self._columns = columns
         self._batch_rows = batch_rows
-        self._known = read_ranges(ledger, run, pass_no, columns)
-        self._done = applied_ranges(ledger, run, pass_no)
+        self._known = known_ranges(ledger, run, columns)
+        self._mine = frozenset(each.number for each in read_ranges(ledger, run, pass_no, columns))
+        self._done = done_ranges(ledger, run)
 
     @property
     def open(self) -> list[KeyRange]:
-        """Committed ranges whose batches are not."""
+        """Committed ranges whose batches are not, or were taken back."""
         return [each for each in self._known if each.number not in self._done]
 
     def walk(self, reader: SourceReader, retries: Retries) -> Iterator[KeyRange]:
         """All ranges that have to be done, in source order."""
-        yield from self.open
+        for each in self.open:
+            if each.number not in self._mine:
+                self._commit(each, retries)
+            yield each
         after: Key | None = None
         number = 0
         if self._known:
@@ -45,9 +50,12 @@ class Ranges:
         while True:
             upto = reader.border(self._columns, after, self._batch_rows)
             key_range = KeyRange(number, self._columns, after, upto)
-            commit = partial(add_range, self._ledger, self._run, self._pass_no, key_range)
-            retries.persist(commit, f"committing the border of batch {number}")
+            self._commit(key_range, retries)
             yield key_range
             if upto is None:
                 return
             after, number = upto, number + 1
+
+    def _commit(self, key_range: KeyRange, retries: Retries) -> None:
+        commit = partial(add_range, self._ledger, self._run, self._pass_no, key_range)
+        retries.persist(commit, f"committing the border of batch {key_range.number}")

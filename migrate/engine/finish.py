@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import pyarrow as pa
 
@@ -15,44 +14,53 @@ from migrate.engine.worker import Worker, Workshop
 from migrate.errors import DataError, Interrupted, Paused
 from migrate.ledger.counts import Counts
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, read_ranges, set_state, total
+from migrate.ledger.runs import applied_ranges, end_pass, read_entries, read_passes, set_state, total
+from migrate.ledger.standing import known_ranges, open_ranges
 from migrate.values import Key
 from migrate.write.settle import PendingId, Settled, Settler, next_pending
 from migrate.write.transaction import AlreadyApplied, BatchId, BatchTransaction
 
 
 def settle_all(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker) -> None:
-    """Settle what any pass of the run left pending: an interrupted replay leaves units too, and a run is not complete with them."""
-    for each in read_passes(shop.ledger, shop.lease.run):
-        settle_pending(replace(shop, pass_no=each.number), heartbeat, breaker)
+    """Settle what any pass of the run left pending: an interrupted replay leaves units too, and a run is not complete with them.
+
+    All passes together, since source order goes across them: ranges that were taken back are done in another pass than the rest.
+    """
+    passes = [each.number for each in read_passes(shop.ledger, shop.lease.run)]
+    _settle(shop, heartbeat, breaker, passes)
 
 
 def settle_pending(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker) -> None:
-    """Rounds over the pending units of the pass until none is left; one writer.
+    """Settle what this pass left pending."""
+    _settle(shop, heartbeat, breaker, [shop.pass_no])
+
+
+def _settle(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, passes: Sequence[int]) -> None:
+    """Rounds over the pending units of these passes until none is left; one writer.
 
     Raises Paused when an operator asks for it or a limit is over, Interrupted on a signal: between two transactions.
     """
-    if next_pending(shop.ledger, shop.lease.run, shop.pass_no, ()) is None:
+    if next_pending(shop.ledger, shop.lease.run, passes, ()) is None:
         return
     shop.listen(PhaseStarted(shop.plan.name, "settle"))
     worker = Worker(shop, "settle")
     try:
-        _rounds(shop, heartbeat, breaker, worker)
+        _rounds(shop, heartbeat, breaker, worker, passes)
     finally:
         worker.close()
 
 
 def complete(shop: Workshop) -> None:
-    """End the pass, and with the last full pass the run; raises DataError when a batch is missing or the numbers do not add up."""
+    """End the pass, and with the newest full pass the run; raises DataError when a batch is missing or the numbers do not add up."""
     shop.listen(PhaseStarted(shop.plan.name, "finish"))
     run = shop.lease.run
-    full = [each for each in read_passes(shop.ledger, run) if each.kind == "full"]
-    whole = all(each.ended_ms is not None or each.number == shop.pass_no for each in full)
+    newest = [each for each in read_passes(shop.ledger, run) if each.kind == "full"][-1]
     counts = _counts_without_pending(shop, shop.pass_no)
+    if shop.pass_no == newest.number:
+        _require_all_ranges(shop)
+    whole = (newest.ended_ms is not None or newest.number == shop.pass_no) and not open_ranges(shop.ledger, run)
     if whole:
         _counts_without_pending(shop, None)
-    if shop.pass_no in {each.number for each in full}:
-        _require_all_ranges(shop)
     for target in shop.plan.targets:
         for sentence in shop.ledger.store.advance_sequences(target.shape):
             add_event(shop.ledger, shop.plan.name, run, "sequence", {"table": target.name, "what": sentence})
@@ -74,10 +82,9 @@ def _counts_without_pending(shop: Workshop, pass_no: int | None) -> Counts:
 
 
 def _require_all_ranges(shop: Workshop) -> None:
-    """Counts cannot tell of a batch that never was: every range has to be committed, and the last one open to the end of the source."""
-    ranges = read_ranges(shop.ledger, shop.lease.run, shop.pass_no, shop.plan.range_columns)
-    done = applied_ranges(shop.ledger, shop.lease.run, shop.pass_no)
-    missing = [each.number for each in ranges if each.number not in done]
+    """Counts cannot tell of a batch that never was: every range has to be done and stand, and the last one reach to the end of the source."""
+    ranges = known_ranges(shop.ledger, shop.lease.run, shop.plan.range_columns)
+    missing = open_ranges(shop.ledger, shop.lease.run)
     if missing:
         raise _incomplete(shop, f"batch {missing[0]} of pass {shop.pass_no} was never done ({len(missing)} in all)")
     if not ranges or ranges[-1].upto is not None:
@@ -92,12 +99,12 @@ def _incomplete(shop: Workshop, what: str) -> DataError:
     )
 
 
-def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Worker) -> None:
+def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Worker, passes: Sequence[int]) -> None:
     final = False
     while True:
         deferred: list[PendingId] = []
         moved = False
-        while (which := next_pending(shop.ledger, shop.lease.run, shop.pass_no, deferred)) is not None:
+        while (which := next_pending(shop.ledger, shop.lease.run, passes, deferred)) is not None:
             _obey(shop, heartbeat)
             outcome, counts = _settle_one(shop, worker, which, final=final)
             deferred += outcome.deferred
@@ -112,8 +119,10 @@ def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Work
 
 
 def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> tuple[Settled, Counts]:
-    number = min(applied_ranges(shop.ledger, shop.lease.run, shop.pass_no), default=0)
-    batch = BatchId(shop.lease.run, shop.pass_no, min(number, 0) - 1)
+    # In the pass that left the units, so that what is pending in it comes to nothing.
+    pass_no, _, _ = which
+    number = min(applied_ranges(shop.ledger, shop.lease.run, pass_no), default=0)
+    batch = BatchId(shop.lease.run, pass_no, min(number, 0) - 1)
     settler = Settler(
         shop.ledger,
         shop.lease.run,
@@ -132,7 +141,7 @@ def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool
                 counts = transaction.finish([target.name for target in shop.plan.targets if not target.grouped])
             except AlreadyApplied:
                 # The answer to an earlier COMMIT was lost; which units were deferred is seen again in the next round.
-                entries = read_entries(shop.ledger, shop.lease.run, shop.pass_no)
+                entries = read_entries(shop.ledger, shop.lease.run, pass_no)
                 return Settled(moved=True), next(each.counts for each in entries if each.range_no == batch.range_no)
             except BaseException:
                 transaction.abandon()

@@ -18,9 +18,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from migrate.engine.breaker import Breaker
-from migrate.engine.events import BatchDone, Waiting
+from migrate.engine.events import BatchDone
 from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.jobs import Job
+from migrate.engine.throttle import Throttle
 from migrate.engine.worker import Worker, Workshop
 from migrate.errors import Interrupted, Paused
 from migrate.ledger.counts import Counts
@@ -51,7 +52,7 @@ class BatchLoop:
             self._workers.put(worker)
         self._breaker = breaker
         self._running: set[Future[_Done]] = set()
-        self._free_at = time.monotonic()
+        self._throttle = Throttle(shop.plan.name, heartbeat, shop.stop, shop.listen)
 
     def run(self, jobs: Iterator[Job]) -> None:
         """Do all batches. Raises Paused, Interrupted, Fenced, or what a batch could not get over; batches in hand are finished first."""
@@ -59,7 +60,7 @@ class BatchLoop:
             try:
                 for job in jobs:
                     self._make_room()
-                    self._throttle()
+                    self._throttle.wait(self._shop.plan.batch_rows, self._obey)
                     self._running.add(pool.submit(self._do, job))
                 while self._running:
                     self._take_in()
@@ -122,18 +123,3 @@ class BatchLoop:
             raise Interrupted(
                 f"stopped at a batch border: {self._shop.stop.reason}", next_step="run the same command again to go on"
             )
-
-    def _throttle(self) -> None:
-        rows_per_second = self._heartbeat.steering().throttle_rows
-        now = time.monotonic()
-        if rows_per_second is None:
-            self._free_at = now
-            return
-        while (seconds := self._free_at - time.monotonic()) > 0:
-            self._shop.listen(Waiting(self._shop.plan.name, f"throttled to {rows_per_second:,} rows/s", seconds))
-            self._shop.stop.wait(min(seconds, _POLL_SECONDS))
-            self._obey()
-            if self._heartbeat.steering().throttle_rows != rows_per_second:
-                self._throttle()
-                return
-        self._free_at = max(self._free_at, now) + self._shop.plan.batch_rows / rows_per_second

@@ -1,7 +1,7 @@
 """What was not written, and why: list, show and export the rejects of a run.
 
 A replay reads every unit again that was rejected before it, so what is rejected still is what the newest whole replay and the passes after it
-rejected. Older rejects stay in the ledger.
+rejected, in batches that were not taken back. Older rejects stay in the ledger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from migrate.engine.access import run_of
 from migrate.engine.options import RunOptions
 from migrate.errors import EnvironmentFault, InputError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.runs import Run, read_passes
+from migrate.ledger.runs import Run
+from migrate.ledger.standing import open_rejects
 
 _PAGE = 1000
 
@@ -103,18 +104,11 @@ def _export(rejects: Iterator[Reject], part: Path, suffix: str) -> int:
     return count
 
 
-def _open_since(ledger: Ledger, run: Run) -> int:
-    """The first pass whose rejects no later replay has read again."""
-    whole = (
-        each.number for each in read_passes(ledger, run.run) if each.kind == "replay" and each.ended_ms is not None
-    )
-    return max(whole, default=0)
-
-
 def _wanted(ledger: Ledger, run: Run, options: RunOptions) -> sa.ColumnElement[bool]:
     """Rejects of the pass that `options` name, else those that are still open."""
-    pass_no = ledger.tables.reject.c.pass_no
-    return pass_no >= _open_since(ledger, run) if options.pass_no is None else pass_no == options.pass_no
+    if options.pass_no is None:
+        return open_rejects(ledger, run)
+    return ledger.tables.reject.c.pass_no == options.pass_no
 
 
 def _walk(ledger: Ledger, run: Run, wanted: sa.ColumnElement[bool], rule: str | None = None) -> Iterator[Reject]:

@@ -28,6 +28,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import HeldLedger, Lease, read_lease
 from migrate.ledger.log import add_event
 from migrate.ledger.runs import Pass, Run, adopt_mapping, applied_ranges, begin_pass, current_run, read_passes, read_run
+from migrate.ledger.standing import of_standing, standing_replays
 from migrate.ledger.undo_check import is_pruned
 from migrate.stores.opening import open_target
 from migrate.write.settle import unit_key
@@ -106,15 +107,20 @@ def _adopt(ledger: Ledger, plan: Plan, run: Run, listen: Listener) -> None:
 
 def _replay_pass(ledger: Ledger, run: Run, source_now: str) -> Pass:
     """The replay pass that was begun and not ended, or a new one."""
-    last = read_passes(ledger, run.run)[-1]
-    if last.kind == "replay" and last.ended_ms is None:
-        return last
+    standing = standing_replays(ledger, run.run)
+    begun = [each for each in read_passes(ledger, run.run) if each.number in standing and each.ended_ms is None]
+    if begun:
+        return begun[-1]
     return begin_pass(ledger, run.run, "replay", source_now)
 
 
 def _outstanding(ledger: Ledger, run: str, current: Pass) -> list[str]:
-    """Units rejected by batches after the replay before this one began, and before this one did; always the same for one pass."""
-    earlier = [each for each in read_passes(ledger, run) if each.kind == "replay" and each.number < current.number]
+    """Units rejected by batches after the replay before this one began, and before this one did; always the same for one pass.
+
+    A batch with rejects is taken back only after the replays that read them again.
+    """
+    standing = standing_replays(ledger, run)
+    earlier = [each for each in read_passes(ledger, run) if each.number in standing and each.number < current.number]
     low = earlier[-1].after_seq if earlier else 0
     reject, applied = ledger.tables.reject, ledger.tables.applied
     of_batch = (
@@ -126,6 +132,7 @@ def _outstanding(ledger: Ledger, run: str, current: Pass) -> list[str]:
         sa.select(reject.c.unit_key)
         .join(applied, of_batch)
         .where(reject.c.run == run, applied.c.applied_seq > low, applied.c.applied_seq <= current.after_seq)
+        .where(of_standing(ledger.tables, run, reject))
         .order_by(reject.c.pass_no, reject.c.range_no, reject.c.entry_no)
     )
     with ledger.reading() as connection:

@@ -27,6 +27,7 @@ from migrate.ledger.runs import (
     read_run,
     set_state,
 )
+from migrate.ledger.standing import rollback_passes
 
 CHANGES_NAMED: Final = 5
 """Changed parts of a mapping that a refusal names."""
@@ -74,9 +75,18 @@ def start(
         add_event(ledger, plan.name, run_id, "begin", {"fingerprint": plan.fingerprint, **safeguard})
     else:
         _resume(ledger, plan, run, lease)
-    full = [each for each in read_passes(ledger, run_id) if each.kind == "full"]
-    current = full[-1] if full else begin_pass(ledger, run_id, "full", source_now)
-    return Started(run, lease, current, existing is not None)
+    return Started(run, lease, _full_pass(ledger, run_id, source_now), existing is not None)
+
+
+def _full_pass(ledger: Ledger, run: str, source_now: str) -> Pass:
+    """The full pass to go on with: the newest, unless something was taken back since; then a new one does what is open."""
+    full = [each for each in read_passes(ledger, run) if each.kind == "full"]
+    if not full:
+        return begin_pass(ledger, run, "full", source_now)
+    newest = full[-1]
+    if all(number < newest.number for number in rollback_passes(ledger, run)):
+        return newest
+    return begin_pass(ledger, run, "full", source_now, newest.lookups)
 
 
 def begins_anew(ledger: Ledger, plan: Plan) -> bool:
@@ -182,6 +192,7 @@ def _new_run(plan: Plan, lease: Lease, source_now: str) -> Run:
             "range_columns": plan.range_columns,
             "rows_expected": plan.estimated_rows,
             "grouped": [target.name for target in plan.targets if target.grouped],
+            "resumable": plan.resumable,
             "path": str(plan.mapping.path),
         },
         mapping_text=plan.mapping.text,

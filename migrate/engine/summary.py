@@ -20,8 +20,11 @@ from migrate.ledger.runs import (
     read_ranges,
     total,
 )
+from migrate.ledger.standing import open_ranges
 
 _BEGINNINGS = frozenset({"begin", "resume", "rollback", "restore"})
+_ENDING = frozenset({"rolling_back", "rolled_back"})
+"""States in which nothing is to be done again."""
 _BY_OPERATORS = frozenset({"pause", "resume-allowed", "throttle"})
 
 
@@ -42,7 +45,8 @@ class RunSummary:
     """One run with all its passes.
 
     `planned` batches are those whose ranges are known; `all_known` tells whether there will be more. `seconds` is the time in which
-    a process worked on it, over all attempts. `grouped` names the targets that have `one_row_per`.
+    a process worked on it, over all attempts. `grouped` names the targets that have `one_row_per`. `reopened` batches were taken back, and
+    no pass has begun with them again.
     """
 
     mapping: str
@@ -61,11 +65,12 @@ class RunSummary:
     grouped: frozenset[str]
     holder: str | None
     throttle_rows: int | None
+    reopened: int = 0
 
     @property
     def planned(self) -> int:
-        """Batches with a known range, over all passes."""
-        return sum(each.planned for each in self.passes)
+        """Batches with a known range, over all passes, and those that are to be done once more."""
+        return sum(each.planned for each in self.passes) + self.reopened
 
     @property
     def done(self) -> int:
@@ -111,7 +116,7 @@ def summarise(ledger: Ledger, run: Run, pass_no: int | None = None) -> RunSummar
     counts = total(entries)
     seconds = _seconds(ledger, run, entries, holding)
     ranges = {each.number: read_ranges(ledger, run.run, each.number, ()) for each in passes}
-    last = ranges.get(passes[0].number, []) if passes else []
+    full = [each.number for each in passes if each.kind == "full"]
     mine = holding if holding is not None and holding.run == run.run else None
     return RunSummary(
         mapping=run.mapping,
@@ -120,17 +125,29 @@ def summarise(ledger: Ledger, run: Run, pass_no: int | None = None) -> RunSummar
         reason=(mine.steering.pause_reason if mine else None) or run.reason,
         fingerprint=run.fingerprint,
         counts=counts,
-        passes=tuple(_pass(each, entries, len(ranges[each.number])) for each in passes),
+        passes=tuple(
+            _pass(each, entries, len(ranges[each.number]), newest=each.number == max(full, default=0))
+            for each in passes
+        ),
         digests=_digests(entries),
         seconds=seconds,
         rows_per_second=round(counts.read / seconds) if seconds > 0 else 0,
         recent_rows_per_second=_recent_rate(entries),
-        all_known=bool(last) and last[-1].upto is None,
+        all_known=any(ranges[number] and ranges[number][-1].upto is None for number in full),
         rows_expected=run.settings.get("rows_expected"),
         grouped=frozenset(run.settings.get("grouped", ())),
         holder=str(mine.holder) if mine and mine.live else None,
         throttle_rows=mine.steering.throttle_rows if mine else None,
+        reopened=0 if pass_no is not None or run.state in _ENDING else _reopened(ledger, run.run, full, entries),
     )
+
+
+def _reopened(ledger: Ledger, run: str, full: Sequence[int], entries: Sequence[Entry]) -> int:
+    """How many ranges are open that the newest full pass does not have to do, or has done."""
+    newest = max(full, default=0)
+    done = {entry.range_no for entry in entries if entry.pass_no == newest}
+    planned = {each.number for each in read_ranges(ledger, run, newest, ())}
+    return sum(number not in planned or number in done for number in open_ranges(ledger, run))
 
 
 def _rows(counts: Counts) -> dict[str, int]:
@@ -143,11 +160,11 @@ def _rows(counts: Counts) -> dict[str, int]:
     }
 
 
-def _pass(each: Pass, entries: Sequence[Entry], ranges: int) -> PassSummary:
+def _pass(each: Pass, entries: Sequence[Entry], ranges: int, *, newest: bool) -> PassSummary:
     mine = [entry for entry in entries if entry.pass_no == each.number]
     done = sum(entry.range_no >= 0 for entry in mine)
-    # Only a full pass plans by ranges; what another has to do shows itself while it is done.
-    planned = ranges if each.kind == "full" else done
+    # Only a full pass plans by ranges, and what it left open a newer one has to do; what another has to do shows itself while it is done.
+    planned = ranges if each.kind == "full" and newest else done
     return PassSummary(each.number, each.kind, total(mine), planned, done, each.ended_ms is not None)
 
 
@@ -179,8 +196,9 @@ def _seconds(ledger: Ledger, run: Run, entries: Sequence[Entry], holding: Holdin
 
 
 def _recent_rate(entries: Sequence[Entry]) -> float | None:
-    """Rows per second over the last batches, the honest basis of an ETA; None until two are there."""
-    recent = [entry for entry in entries if entry.range_no >= 0][-20:]
+    """Rows per second over the last batches of the newest pass, the honest basis of an ETA; None until two are there."""
+    newest = max((entry.pass_no for entry in entries), default=0)
+    recent = [entry for entry in entries if entry.range_no >= 0 and entry.pass_no == newest][-20:]
     span = recent[-1].applied_ms - recent[0].applied_ms if len(recent) > 1 else 0
     if span <= 0:
         return None

@@ -34,10 +34,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What operators asked of a run from outside."""
+    """What operators asked of a run from outside; `paused_ms`: when, by the database's clock."""
 
     pause_reason: str | None
     throttle_rows: int | None
+    paused_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def read_lease(ledger: Ledger, mapping: str) -> Holding | None:
     if row is None:
         return None
     holder = Process.from_text(row.holder) if row.holder else None
-    steering = Steering(row.pause_reason, row.throttle_rows)
+    steering = Steering(row.pause_reason, row.throttle_rows, row.paused_ms)
     return Holding(row.run, row.epoch, row.wanted_epoch, holder, int(row.remaining_ms), steering)
 
 
@@ -109,9 +110,11 @@ def renew(ledger: Ledger, lease: Lease) -> Steering:
         if done.rowcount != 1:
             raise fenced(lease)
         row = connection.execute(
-            sa.select(table.c.pause_reason, table.c.throttle_rows).where(table.c.mapping == lease.mapping)
+            sa.select(table.c.pause_reason, table.c.throttle_rows, table.c.paused_ms).where(
+                table.c.mapping == lease.mapping
+            )
         ).one()
-    return Steering(row.pause_reason, row.throttle_rows)
+    return Steering(row.pause_reason, row.throttle_rows, row.paused_ms)
 
 
 def release(ledger: Ledger, lease: Lease) -> None:
@@ -128,7 +131,7 @@ def pass_fence(ledger: Ledger, session: TargetSession, lease: Lease) -> Steering
     """
     table, run = ledger.tables.lease, ledger.tables.run
     found = session.execute(
-        sa.select(table.c.wanted_epoch, table.c.pause_reason, table.c.throttle_rows).where(
+        sa.select(table.c.wanted_epoch, table.c.pause_reason, table.c.throttle_rows, table.c.paused_ms).where(
             table.c.mapping == lease.mapping
         )
     )
@@ -139,7 +142,7 @@ def pass_fence(ledger: Ledger, session: TargetSession, lease: Lease) -> Steering
         raise fenced(lease)
     if ledger.store.dialect == "sqlite":
         session.execute(_renewal(ledger, lease))
-    return Steering(found[0][1], found[0][2])
+    return Steering(*found[0][1:])
 
 
 class HeldLedger(Ledger):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -162,8 +162,13 @@ def adopt_mapping(ledger: Ledger, run: str, fingerprint: str, definition: dict[s
         )
 
 
-def begin_pass(ledger: Ledger, run: str, kind: PassKind, position: str | None) -> Pass:
-    """Record the next pass of a run. `position`: the source's clock before the first read, where catch-up will begin."""
+def begin_pass(
+    ledger: Ledger, run: str, kind: PassKind, position: str | None, lookups: Mapping[str, str] | None = None
+) -> Pass:
+    """Record the next pass of a run. `position`: the source's clock before the first read, where catch-up will begin.
+
+    `lookups`: what they held in the pass that this one goes on with.
+    """
     applied = ledger.tables.applied
     newest = sa.select(sa.func.coalesce(sa.func.max(applied.c.applied_seq), 0)).where(applied.c.run == run)
     table = ledger.tables.passes
@@ -176,6 +181,7 @@ def begin_pass(ledger: Ledger, run: str, kind: PassKind, position: str | None) -
                 kind=kind,
                 started_ms=ledger.clock,
                 position=position,
+                lookups=_json(dict(lookups)) if lookups else None,
                 after_seq=newest.scalar_subquery(),
             )
         )

@@ -12,12 +12,13 @@ from migrate.engine.events import Listener, Notice, RunEnded, RunStarted
 from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.retries import Retries
 from migrate.engine.stop import StopToken
-from migrate.errors import ConnectionLost, Fenced, MigrateError, StateError, TransientFault
+from migrate.engine.throttle import Throttle
+from migrate.errors import ConnectionLost, Fenced, Interrupted, MigrateError, Paused, StateError, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
-from migrate.ledger.lease import HeldLedger, Lease, register_worker, release
+from migrate.ledger.lease import HeldLedger, Lease, Steering, register_worker, release
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import Pass, Run, set_state
+from migrate.ledger.runs import Pass, Run, State, set_state
 from migrate.stores.port import TargetSession
 from migrate.write.transaction import BatchId, BatchTransaction
 
@@ -39,7 +40,10 @@ class Attempt:
         self.listen = listen
         self.done = Counts()
         self.batches = 0
+        self.outcome: State = "rolled_back"
         self.heartbeat = Heartbeat(Ledger(ledger.store, ledger.tables.metadata.schema), lease)
+        self.throttle = Throttle(run.mapping, self.heartbeat, stop, listen)
+        self._began_ms = current.started_ms
         self._tables = record_tables(ledger)
         self._session: TargetSession | None = None
         self._connections = 0
@@ -66,6 +70,14 @@ class Attempt:
         """What a step returns, and at which attempt; faults that may pass are got over."""
         return Retries(self.run.mapping, self.stop, self.listen).persist(step, what, self._after_fault)
 
+    def obey(self) -> None:
+        """Raise Paused when an operator asked for it since the rollback began, Interrupted on a signal, Fenced when the lease is lost."""
+        refuse_paused(self.run, self.heartbeat.steering(), self._began_ms)
+        if self.stop.is_set:
+            raise Interrupted(
+                f"stopped between two batches: {self.stop.reason}", next_step="run the same command again to go on"
+            )
+
     def close(self) -> None:
         """Free the connection."""
         if self._session is not None:
@@ -75,6 +87,16 @@ class Attempt:
     def _after_fault(self, fault: TransientFault) -> None:
         if isinstance(fault, ConnectionLost):
             self.close()
+
+
+def refuse_paused(run: Run, steering: Steering, began_ms: int) -> None:
+    """Raise Paused for a pause from after the rollback began; an older one was meant for the run, and is a reason to take it back."""
+    if steering.pause_reason is not None and (steering.paused_ms or 0) >= began_ms:
+        raise Paused(
+            f"the rollback of {run.mapping} is paused: {steering.pause_reason}",
+            where=f"run {run.run}",
+            next_step="migrate resume, then give the same command again",
+        )
 
 
 @contextmanager
@@ -103,7 +125,7 @@ def attempting(attempt: Attempt, rows: int, *, resumed: bool) -> Iterator[None]:
         attempt.close()
         if not fenced:
             _sign_off(attempt, reason, refused=refused)
-        ended = "rolled_back" if reason is None else "fenced" if fenced else "rolling_back"
+        ended = attempt.outcome if reason is None else "fenced" if fenced else "rolling_back"
         attempt.listen(RunEnded(run.mapping, run.run, ended, attempt.done, time.monotonic() - began, reason))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +23,12 @@ from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry
 from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands, untold_columns
 from migrate.rollback.records import undo_of
+from migrate.rollback.request import Request
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
 from migrate.stores.typed_keys import dump_key, key_text, load_key
 from migrate.values import TableShape
 from migrate.write.restore import Step, put_back, replaced, writable
 from migrate.write.transaction import BatchTransaction
-
-Changed = Literal["refuse", "skip"]
 
 SHOWN = 20
 """Rows that a refusal names in its text; all of them are in its `rows`."""
@@ -96,11 +95,12 @@ class Rows:
 class BatchRollback:
     """Takes batches back through one session, one transaction each. `shapes`: the target tables, parents first."""
 
-    def __init__(self, ledger: Ledger, run: str, shapes: Mapping[str, TableShape], changed: Changed) -> None:
+    def __init__(self, ledger: Ledger, run: str, shapes: Mapping[str, TableShape], request: Request) -> None:
         self._ledger = ledger
         self._run = run
         self._shapes = dict(shapes)
-        self._changed = changed
+        self._changed = request.changed
+        self._whole = request.whole
 
     def take_back(self, transaction: BatchTransaction, session: TargetSession, entry: Entry) -> None:
         """Put the rows of this batch back as they were; rows that stay become findings. The caller began the transaction and finishes it.
@@ -166,6 +166,9 @@ class BatchRollback:
             by_name[step.shape.name].standing(_place(by_name[step.shape.name].net, step), f"held fast: {why.message}")
             for step, why in stuck.steps
         ]
+        if not self._whole:
+            # What points at the row may be the run's own: with the row left behind, nothing would take it back any more.
+            raise refusal(self._run, entry, staying, next_step=_HELD_BY_OTHERS)
         if self._changed == "refuse":
             raise refusal(self._run, entry, staying)
         return staying
@@ -181,7 +184,14 @@ class BatchRollback:
         )
 
 
-def refusal(run: str, entry: Entry, rows: Sequence[Standing]) -> RowsChanged:
+_LOOK = "nothing of this batch was touched; look at these rows, then roll back again, or leave them as they are: --changed skip"
+_HELD_BY_OTHERS = (
+    "nothing of this batch was touched; other rows point at these: give the command again with the batches that wrote those, or take all of"
+    " the run back: migrate rollback without --pass and --batch"
+)
+
+
+def refusal(run: str, entry: Entry, rows: Sequence[Standing], *, next_step: str = _LOOK) -> RowsChanged:
     """Why a batch is not taken back, with the names of the rows."""
     shown = "".join(f"\n  {row.target} {row.name}: {row.why}" for row in rows[:SHOWN])
     more = f"\n  … and {len(rows) - SHOWN} more (--json names all)" if len(rows) > SHOWN else ""
@@ -189,7 +199,7 @@ def refusal(run: str, entry: Entry, rows: Sequence[Standing]) -> RowsChanged:
         f"batch {entry.pass_no}/{entry.range_no} is not taken back, rows of it are not as the run left them: {len(rows)}{shown}{more}",
         [row.to_json() for row in rows],
         where=f"run {run}",
-        next_step="nothing of this batch was touched; look at these rows, then roll back again, or leave them as they are: --changed skip",
+        next_step=next_step,
     )
 
 

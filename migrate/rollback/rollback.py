@@ -1,9 +1,11 @@
-"""Roll a run back: the lease first, then batch after batch, newest first, each in one transaction of its own.
+"""Roll a run back, or a part of it: the lease first, then batch after batch, newest first, each in one transaction of its own.
 
+    find the batches that are meant, and refuse what cannot go without others
     take the lease; the run is *rolling back* from here on
-    for each batch that stands, by descending applied_seq
+    for each of them, by descending applied_seq
+        obey pause, throttle and signals
         fence, claim, lock its rows, hold them against its records, put them back, entry, commit
-    seal; the run is *rolled back*
+    seal; the run is *rolled back*, or *interrupted* with ranges that `run` does again
 
 A rollback is a pass of its own. The batch that takes back the entry with `applied_seq` n has n as its range number, so that its claim says
 what it takes back, and a second attempt is refused. Whatever stops it, the same command goes on.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,15 +26,18 @@ from migrate.engine.preflight import in_key_order
 from migrate.engine.start import how_it_goes_back, take_lease
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
-from migrate.errors import Interrupted, StateError
+from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import HeldLedger, Holding, held_by_another, read_lease
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import Entry, Pass, Run, begin_pass, end_pass, read_entries, read_passes, read_run, set_state
+from migrate.ledger.runs import Entry, Pass, Run, State, begin_pass, end_pass, read_passes, read_run, set_state
+from migrate.ledger.standing import open_ranges, standing_entries
 from migrate.ledger.steering import lift_pause
-from migrate.rollback.attempt import Attempt, attempting
-from migrate.rollback.batch import BatchRollback, Changed, Standing, rows_that_stayed
+from migrate.rollback.attempt import Attempt, attempting, refuse_paused
+from migrate.rollback.batch import BatchRollback, Standing, rows_that_stayed
 from migrate.rollback.records import require_undo
+from migrate.rollback.request import Request
+from migrate.rollback.selection import selected
 from migrate.rollback.survey import Survey, require_still, rows_in_the_way
 from migrate.values import TableShape
 from migrate.write.transaction import AlreadyApplied, BatchId
@@ -51,62 +56,54 @@ class RolledBack:
     staying: tuple[Standing, ...]
 
 
-def survey(path: Path, options: RunOptions, *, rows: bool) -> Survey:
-    """What a rollback of the newest run would take back; `rows`: also which rows stand in its way. Writes nothing.
+def survey(path: Path, options: RunOptions, request: Request, *, rows: bool) -> Survey:
+    """What a rollback would take back of the newest run; `rows`: also which rows stand in its way. Writes nothing.
 
-    Raises StateError when there is no run, another process holds it, or undo records cannot be used.
+    Raises StateError when there is no run, another process holds it, undo records cannot be used, or it cannot be taken back in that part.
     """
-    with run_of(path, options) as (ledger, run):
+    with run_of(path, replace(options, pass_no=request.pass_no)) as (ledger, run):
         _refuse_held(ledger, run, read_lease(ledger, run.mapping))
-        seen = _survey(ledger, run)
+        seen = _survey(ledger, run, request)
         if not rows:
             return seen
-        in_the_way = tuple(rows_in_the_way(ledger, run.run, seen.entries, seen.shapes))
-        return Survey(seen.mapping, seen.run, seen.state, seen.entries, seen.shapes, in_the_way)
+        return replace(seen, in_the_way=tuple(rows_in_the_way(ledger, run.run, seen.entries, seen.shapes)))
 
 
-def rollback(path: Path, options: RunOptions, changed: Changed, *, stop: StopToken, listen: Listener) -> RolledBack:
-    """Take back the newest run of a mapping; on a run that is rolled back already it does nothing.
+def rollback(path: Path, options: RunOptions, request: Request, *, stop: StopToken, listen: Listener) -> RolledBack:
+    """Take back the newest run of a mapping, or what the request names of it; what is back already is left alone.
 
     Raises:
-        StateError: there is no run, another process holds it, or undo records cannot be used.
+        InputError: the run has no such pass or batch.
+        StateError: there is no run, another process holds it, undo records cannot be used, or it cannot be taken back in that part.
         RowsChanged: rows of a batch are not as the run left them; nothing of that batch was touched, newer ones went back.
-        Interrupted: stopped between two batches.
+        Paused, Interrupted: stopped between two batches.
         EnvironmentFault: the database is out of reach after retries.
     """
-    with run_of(path, options) as (ledger, named):
+    with run_of(path, replace(options, pass_no=request.pass_no)) as (ledger, named):
         # As for `run`: looked at before the run is judged, so that whoever takes the lease meanwhile is seen.
         holding = read_lease(ledger, named.mapping)
         run = read_run(ledger, named.run) or named
         if run.state == "rolled_back":
             return RolledBack(summarise(ledger, run), 0, 0, ())
         _refuse_held(ledger, run, holding)
-        seen = _survey(ledger, run)
+        seen = _survey(ledger, run, request)
+        if not (seen.entries or request.whole or run.state == "rolling_back"):
+            return RolledBack(summarise(ledger, run), 0, 0, ())
+        begun = _begun(ledger, run)
+        if holding is not None and begun is not None:
+            refuse_paused(run, holding.steering, begun.started_ms)
         lease = take_lease(ledger, run.mapping, run.run, holding, listen)
         held = HeldLedger(ledger, lease)
-        resumed = run.state == "rolling_back"
-        add_event(held, run.mapping, run.run, "rollback", {"epoch": lease.epoch, "changed": changed})
+        add_event(held, run.mapping, run.run, "rollback", {"epoch": lease.epoch, **request.to_json()})
         set_state(held, run.run, "rolling_back")
-        attempt = Attempt(held, run, lease, _rollback_pass(held, run), stop, listen)
-        with attempting(attempt, seen.counts.read, resumed=resumed):
-            _take_back(attempt, seen, changed)
-            _finish(attempt)
+        current = begun or begin_pass(held, run.run, "rollback", None)
+        attempt = Attempt(held, run, lease, current, stop, listen)
+        with attempting(attempt, seen.counts.read, resumed=run.state == "rolling_back"):
+            _take_back(attempt, seen, request)
+            _finish(attempt, request)
         done = summarise(ledger, read_run(ledger, run.run) or run)
         staying = rows_that_stayed(ledger, run.run, attempt.pass_no)
         return RolledBack(done, len(seen.entries), seen.counts.read, staying)
-
-
-def standing_entries(ledger: Ledger, run: str) -> list[Entry]:
-    """The batches of a run that neither a rollback nor a restored backup has taken back, newest first."""
-    passes = read_passes(ledger, run)
-    backwards = {each.number for each in passes if each.kind == "rollback"}
-    restored = {each.number for each in passes if each.kind == "restore"}
-    entries = read_entries(ledger, run)
-    if any(each.pass_no in restored for each in entries):
-        return []
-    taken = {each.range_no for each in entries if each.pass_no in backwards}
-    forwards = [each for each in entries if each.pass_no not in backwards and each.applied_seq not in taken]
-    return forwards[::-1]
 
 
 def _refuse_held(ledger: Ledger, run: Run, holding: Holding | None) -> None:
@@ -124,8 +121,8 @@ def _refuse_held(ledger: Ledger, run: Run, holding: Holding | None) -> None:
         )
 
 
-def _survey(ledger: Ledger, run: Run) -> Survey:
-    entries = tuple(standing_entries(ledger, run.run))
+def _survey(ledger: Ledger, run: Run, request: Request) -> Survey:
+    entries = selected(ledger, run, request)
     require_undo(ledger, run.run, entries)
     shapes = _shapes(ledger, entries)
     require_still(run.run, shapes)
@@ -139,23 +136,19 @@ def _shapes(ledger: Ledger, entries: Sequence[Entry]) -> dict[str, TableShape]:
     return {name: found[name] for name in in_key_order(found)}
 
 
-def _rollback_pass(ledger: Ledger, run: Run) -> Pass:
-    """The rollback pass that was begun and not ended, or a new one."""
-    last = read_passes(ledger, run.run)
-    if last and last[-1].kind == "rollback" and last[-1].ended_ms is None:
-        return last[-1]
-    return begin_pass(ledger, run.run, "rollback", None)
+def _begun(ledger: Ledger, run: Run) -> Pass | None:
+    """The rollback pass to go on with."""
+    last = read_passes(ledger, run.run)[-1:] if run.state == "rolling_back" else []
+    return last[0] if last and last[0].kind == "rollback" and last[0].ended_ms is None else None
 
 
-def _take_back(attempt: Attempt, seen: Survey, changed: Changed) -> None:
+def _take_back(attempt: Attempt, seen: Survey, request: Request) -> None:
     attempt.listen(PhaseStarted(seen.mapping, "rollback"))
-    batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, changed)
+    batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, request)
     grouped = frozenset(attempt.run.settings.get("grouped", ()))
     for entry in seen.entries:
-        if attempt.stop.is_set:
-            raise Interrupted(
-                f"stopped between two batches: {attempt.stop.reason}", next_step="run the same command again to go on"
-            )
+        attempt.obey()
+        attempt.throttle.wait(entry.counts.read, attempt.obey)
         began = time.monotonic()
         _, attempts = attempt.persist(
             partial(_one, attempt, batches, entry, grouped), f"taking batch {entry.pass_no}/{entry.range_no} back"
@@ -172,7 +165,7 @@ def _one(attempt: Attempt, batches: BatchRollback, entry: Entry, grouped: frozen
     session = attempt.session
     transaction = attempt.transaction(BatchId(attempt.run.run, attempt.pass_no, entry.applied_seq))
     try:
-        transaction.begin("rollback")
+        attempt.heartbeat.hear(transaction.begin("rollback"))
         batches.take_back(transaction, session, entry)
         transaction.finish([name for name in entry.counts.targets if name not in grouped])
     except AlreadyApplied:
@@ -182,10 +175,26 @@ def _one(attempt: Attempt, batches: BatchRollback, entry: Entry, grouped: frozen
         raise
 
 
-def _finish(attempt: Attempt) -> None:
-    run = attempt.run
-    end_pass(attempt.ledger, run.run, attempt.pass_no)
-    add_event(attempt.ledger, run.mapping, run.run, "rolled-back", {"pass": attempt.pass_no})
-    lift_pause(attempt.ledger, run.mapping)
-    seal(attempt.ledger, run.run)
-    set_state(attempt.ledger, run.run, "rolled_back")
+def _finish(attempt: Attempt, request: Request) -> None:
+    ledger, run = attempt.ledger, attempt.run
+    end_pass(ledger, run.run, attempt.pass_no)
+    state, reason = _outcome(ledger, run.run, request)
+    detail: dict[str, object] = {"pass": attempt.pass_no}
+    if not request.whole:
+        detail["taken_back"] = request.what
+    add_event(ledger, run.mapping, run.run, "rolled-back", detail)
+    if state == "rolled_back":
+        lift_pause(ledger, run.mapping)
+    seal(ledger, run.run)
+    set_state(ledger, run.run, state, reason)
+    attempt.outcome = state
+
+
+def _outcome(ledger: Ledger, run: str, request: Request) -> tuple[State, str | None]:
+    """How the run stands with this gone, and why: rolled back when nothing of it is left, complete when nothing has to be done again."""
+    if request.whole or not standing_entries(ledger, run):
+        return "rolled_back", None
+    full = [each for each in read_passes(ledger, run) if each.kind == "full"]
+    if full[-1].ended_ms is not None and not open_ranges(ledger, run):
+        return "complete", None
+    return "interrupted", f"{request.what} of it taken back; `migrate run` does again what is open"

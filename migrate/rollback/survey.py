@@ -15,6 +15,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry, total
 from migrate.rollback.batch import BatchRollback, Rows, Standing
+from migrate.rollback.request import Request
 from migrate.values import TableShape
 
 
@@ -55,7 +56,7 @@ def rows_in_the_way(
     Only the newest change of each row is held against what is stored: with it gone, the row is what the batch before it left.
     Raises StateError for undo records that cannot be used.
     """
-    batches = BatchRollback(ledger, run, shapes, "refuse")
+    batches = BatchRollback(ledger, run, shapes, Request())
     seen = {name: np.empty(0, dtype=np.uint64) for name in shapes}
     found: list[Standing] = []
     session = ledger.store.session()

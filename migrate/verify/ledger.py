@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from migrate.engine.plan import Plan
 from migrate.ledger.connection import Ledger
-from migrate.ledger.runs import Run, current_run, read_passes
+from migrate.ledger.runs import Run, current_run
+from migrate.ledger.standing import open_rejects
 from migrate.stores.opening import open_target
 from migrate.verify.verdict import Note
 
@@ -40,11 +41,9 @@ def log_of(plan: Plan) -> Log:
 
 
 def _rejects(ledger: Ledger, run: Run) -> dict[str, str]:
-    """Units that are rejected still: every whole replay has read the older ones again."""
+    """Units that are rejected still, with the first reason of each."""
     table = ledger.tables.reject
-    replays = (each.number for each in read_passes(ledger, run.run) if each.kind == "replay" and each.ended_ms)
-    wanted = (table.c.run == run.run) & (table.c.pass_no >= max(replays, default=0))
-    query = sa.select(table.c.unit_key, table.c.rule, table.c.reason).where(wanted)
+    query = sa.select(table.c.unit_key, table.c.rule, table.c.reason).where(open_rejects(ledger, run))
     found: dict[str, str] = {}
     with ledger.reading() as connection:
         for unit, rule, reason in connection.execute(query):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from migrate.checksum.vectorised import key_hashes
 from migrate.ledger.connection import Ledger
+from migrate.ledger.standing import taken_back
 from migrate.stores.port import TargetSession
 from migrate.values import Key
 from migrate.write.target import Mode
@@ -96,9 +97,14 @@ _ChunkId = tuple[int, int, int]
 
 
 class Claims:
-    """The claims of one run. Belongs to one worker; asks through the worker's own session, so that it sees its own transaction."""
+    """The claims of one run. Belongs to one worker; asks through the worker's own session, so that it sees its own transaction.
+
+    Batches that were taken back claim nothing. Which those are does not change while this lives: a rollback needs the lease.
+    """
 
     def __init__(self, ledger: Ledger, run: str) -> None:
+        self._tables = ledger.tables
+        self._gone: frozenset[tuple[int, int]] | None = None
         self._undo = ledger.tables.undo
         self._applied = ledger.tables.applied
         self._run = run
@@ -142,7 +148,10 @@ class Claims:
             .order_by(undo.c.pass_no, undo.c.range_no, undo.c.chunk_no)
         )
         keys: list[pa.Table] = []
+        gone = self._taken_back(session)
         for chunk in rows:
+            if (chunk[0], chunk[1]) in gone:
+                continue
             subject, records = self._decode(session, chunk)
             of_it = records.filter(_is_unit(subject, records, unit))
             keys.append(of_it.select([f"key_{name}" for name in subject.key]))
@@ -169,7 +178,10 @@ class Claims:
         )
         own_last = 2**63
         ordered = sorted(rows, key=lambda row: (own_last if row[3] is None else row[3], row[2]))
+        gone = self._taken_back(session)
         for pass_no, range_no, chunk_no, applied_seq in ordered:
+            if (pass_no, range_no) in gone:
+                continue
             chunk = (pass_no, range_no, chunk_no)
             key_filter = self._filters.get(chunk)
             if key_filter is None:
@@ -178,6 +190,12 @@ class Claims:
                     # Only what is committed may be remembered: an open transaction can still vanish.
                     self._remember(chunk, key_filter)
             yield chunk, key_filter
+
+    def _taken_back(self, session: TargetSession) -> frozenset[tuple[int, int]]:
+        if self._gone is None:
+            rows = session.execute(taken_back(self._tables, self._run))
+            self._gone = frozenset((row[0], row[1]) for row in rows)
+        return self._gone
 
     def _remember(self, chunk: _ChunkId, key_filter: bytes) -> None:
         if self._cached_bytes + len(key_filter) <= _CACHE_BYTES:

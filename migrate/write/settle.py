@@ -54,13 +54,13 @@ class Settled:
     deferred: list[PendingId] = field(default_factory=list)
 
 
-def next_pending(ledger: Ledger, run: str, pass_no: int, skip: Sequence[PendingId]) -> PendingId | None:
-    """The ledger row of a pass whose first unit comes first in source order, other than those in `skip`."""
+def next_pending(ledger: Ledger, run: str, passes: Sequence[int], skip: Sequence[PendingId]) -> PendingId | None:
+    """The ledger row of these passes whose first unit comes first in source order, other than those in `skip`."""
     table = ledger.tables.pending
     with ledger.reading() as connection:
         rows = connection.execute(
             sa.select(table.c.pass_no, table.c.range_no, table.c.chunk_no)
-            .where(table.c.run == run, table.c.pass_no == pass_no)
+            .where(table.c.run == run, table.c.pass_no.in_(passes))
             .order_by(table.c.first_range, table.c.first_position, table.c.pass_no, table.c.range_no, table.c.chunk_no)
         ).all()
     skipped = set(skip)

@@ -106,7 +106,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     races = config.stash.get(RESULTS, [])
     if not races:
         return
-    terminalreporter.section("run and verify beside their yardsticks (medians of wall time)")
+    terminalreporter.section("run, verify and rollback beside their yardsticks (medians of wall time)")
     terminalreporter.line(
         f"{'':36}{'rows':>10}{'yardstick':>12}{'toolkit':>11}{'rate':>12}{'ratio':>8}{'peak memory':>14}"
     )

@@ -135,6 +135,50 @@ def test_only_rollback_goes_on_with_a_run_that_is_rolling_back(
     assert migrate(*again).code == (0 if command == ["run"] else 4)
 
 
+def test_a_batch_is_taken_back_and_run_does_it_again(migrate: Migrate, project: Path) -> None:
+    """The batch is gone, the rest stands; `status` says that the run is not complete, and why; `run` does that batch alone."""
+    migrate("run", "mapping.yaml", "--batch-rows", "2")
+    looked = migrate("rollback", "mapping.yaml", "--batch", "0", "--dry-run")
+    assert (looked.code, looked.out.splitlines()[-1]) == (0, "nothing stands in the way")
+    assert " of bills: 1 batches, 2 source rows, in paid" in looked.out
+    done = migrate("rollback", "mapping.yaml", "--batch", "0", "--yes")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "taken back: 1 batches, 2 source rows")
+    assert [no for no, _ in stored(project)] == [5]
+    stands = migrate("status", "mapping.yaml").out.splitlines()
+    assert stands[0].startswith("bills  interrupted  ")
+    assert stands[1] == "  batch 0 of it taken back; `migrate run` does again what is open"
+    [run] = json.loads(migrate("status", "mapping.yaml", "--json").out)["runs"]
+    assert (run["rows"]["read"], run["batches"]["planned"] - run["batches"]["done"]) == (4, 1)
+    again = json.loads(migrate("run", "mapping.yaml", "--json").out)
+    assert (again["state"], again["run"], again["rows"]["read"]) == ("complete", run["run"], 6)
+    assert [each["kind"] for each in again["by_pass"]] == ["full", "rollback", "full"]
+    assert [no for no, _ in stored(project)] == [1, 2, 5]
+    assert migrate("verify", "mapping.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--batch", "9"], 2, "has no batch 9"),
+        (["--pass", "9"], 2, "has no pass 9"),
+        (["--batch", "-1"], 2, "-1 is not in the range"),
+        (["--pass", "2", "--batch", "0"], 4, "a replay goes as a whole"),
+        (["--pass", "1"], 4, "built upon by pass 2"),
+    ],
+)
+def test_what_cannot_be_taken_back_alone_is_refused(
+    migrate: Migrate, project: Path, words: list[str], code: int, said: str
+) -> None:
+    """What the run does not have is a usage error, what would leave the rest untrue exit 4; each says what to do."""
+    migrate("run", "mapping.yaml")
+    migrate("rejects", "replay", "mapping.yaml")
+    before = stored(project)
+    done = migrate("rollback", "mapping.yaml", *words, "--yes")
+    assert (done.code, stored(project)) == (code, before)
+    assert said in done.err
+    assert "next:" in done.err
+
+
 def test_it_speaks_chinese(migrate: Migrate, project: Path) -> None:
     """The report in the other language."""
     assert project.exists()

@@ -17,23 +17,40 @@ from rich.cells import cell_len
 
 from tests.cli.conftest import environment
 
+OF_ITS_OWN = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "migrate", *sys.argv[1:]])
+"""
+"""Makes the terminal that of the session, then runs the command."""
+
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(folder: Path, columns: int, *words: str, **more: str) -> tuple[int, str]:
-    """Exit code and everything that a terminal of so many columns received."""
+def on_a_terminal(folder: Path, columns: int, *words: str, typed: str = "", **more: str) -> tuple[int, str]:
+    """Exit code and everything that a terminal of so many columns received; `typed` is typed as soon as it shows a question."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     variables = environment(folder, TERM="xterm-256color", **more)
     del variables["COLUMNS"]
+    # A session of its own, whose terminal this is: else Ctrl-C would be a character like others.
     process = subprocess.Popen(
-        [sys.executable, "-m", "migrate", *words], cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs
+        [sys.executable, "-c", OF_ITS_OWN, *words],
+        cwd=folder,
+        env=variables,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
     received = bytearray()
     try:
         while chunk := os.read(ours, 65536):
             received += chunk
+            if typed and b"[y/N]" in received:
+                os.write(ours, typed.encode())
+                typed = ""
     except OSError:
         pass  # Linux tells so that the other side was closed
     finally:
@@ -61,3 +78,25 @@ def test_colours_can_be_turned_off(project: Path) -> None:
     """NO_COLOR is honoured: the words stay, the colours go."""
     code, text = on_a_terminal(project, 100, "check", "mapping.yaml", NO_COLOR="1")
     assert (code, ESCAPES.findall(text)) == (0, [])
+
+
+CTRL_C = "\x03"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "state"),
+    [("y\n", 0, "rolled back"), ("n\n", 130, "complete"), ("\n", 130, "complete"), (CTRL_C, 130, "complete")],
+    ids=["yes", "no", "nothing", "Ctrl-C"],
+)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_rollback_asks_first(project: Path, typed: str, code: int, state: str, lang: str) -> None:
+    """On a terminal it says what would go back and asks; only `y` begins it, anything else and Ctrl-C change nothing."""
+    assert on_a_terminal(project, 100, "run", "mapping.yaml")[0] == 0
+    before = (project / "new.db").read_bytes()
+    ended, text = on_a_terminal(project, 100, "rollback", "mapping.yaml", "--lang", lang, typed=typed)
+    question = "take back run" if lang == "en" else "确认回退 bills"
+    assert question in ESCAPES.sub("", text)
+    assert ended == code, text
+    assert code == 0 or (project / "new.db").read_bytes() == before
+    stands = ESCAPES.sub("", on_a_terminal(project, 100, "status", "mapping.yaml")[1])
+    assert stands.startswith(f"bills  {state}  ")

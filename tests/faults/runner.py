@@ -37,6 +37,7 @@ _PRELOADED = ["migrate.engine.run", "migrate.engine.steer", "pymysql", "psycopg"
 class Job:
     """One invocation of `run`, or with `back` of `rollback` for each mapping, the last one first; `restored_from`: of `backup restore` instead.
 
+    `request`: what to roll back, None for all.
     `lock_wait`: seconds until a lock wait fails; `short_idle`: see `shorten_idle_transactions`; `file_bytes`: the size at which files
     cannot grow any more.
     """
@@ -50,6 +51,7 @@ class Job:
     file_bytes: int | None = None
     back: bool = False
     restored_from: Path | None = None
+    request: Any = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
     from migrate.engine.run import run
     from migrate.engine.stop import StopToken
     from migrate.errors import MigrateError
+    from migrate.rollback.request import Request
     from migrate.rollback.rollback import rollback
 
     events: list[str] = []
@@ -205,7 +208,7 @@ def _outcome(job: Job, watch: Any) -> Ending:
                 ]
             elif job.back:
                 found = [
-                    beside(partial(rollback, path, options, "refuse", stop=stop, listen=listen)).summary
+                    beside(partial(rollback, path, options, job.request or Request(), stop=stop, listen=listen)).summary
                     for path in backwards
                 ]
             else:

@@ -16,6 +16,7 @@ from migrate.errors import DataError, Interrupted, NotProven, RowsChanged, State
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
+from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback, survey
 from migrate.signing.keys import generate_key
 from migrate.stores.opening import open_target
@@ -348,9 +349,9 @@ def test_a_restored_run_has_nothing_to_roll_back(tmp_path: Path, sqlite_url: str
     created(tmp_path, sqlite_url)
     run_scheduled(plan)
     restored(tmp_path, sqlite_url)
-    assert survey(tmp_path / "mapping.yaml", RunOptions(target=sqlite_url), rows=True).entries == ()
+    assert survey(tmp_path / "mapping.yaml", RunOptions(target=sqlite_url), Request(), rows=True).entries == ()
     done = rollback(
-        tmp_path / "mapping.yaml", RunOptions(target=sqlite_url), "refuse", stop=StopToken(), listen=lambda _: None
+        tmp_path / "mapping.yaml", RunOptions(target=sqlite_url), Request(), stop=StopToken(), listen=lambda _: None
     )
     assert (done.batches, done.summary.state) == (0, "rolled_back")
     assert Content.read(plan) == content

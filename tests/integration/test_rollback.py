@@ -17,6 +17,7 @@ from migrate.errors import Interrupted, RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
+from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback, survey
 from migrate.stores.opening import open_target
 from migrate.verify.verify import VerifyOptions, verify_plan
@@ -27,6 +28,7 @@ from tests.rig.schedule import Order, in_order, plan_of, run_scheduled
 from tests.rig.undo import Content
 
 TABLES = ("doc", "part")
+SKIPPING = Request("skip")
 
 
 @pytest.mark.parametrize("mode", ["fail", "keep", "update", "{newer: n}"])
@@ -104,8 +106,8 @@ def test_changed_rows_can_be_left(tmp_path: Path, database_url: str) -> None:
     before = Content.read(plan)
     run_scheduled(plan)
     target.run("UPDATE doc SET c = 'mine' WHERE k = 'b'", "DELETE FROM part WHERE id = 5")
-    seen = survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), rows=True)
-    done = rolled_back(tmp_path, database_url, "skip")
+    seen = survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), SKIPPING, rows=True)
+    done = rolled_back(tmp_path, database_url, SKIPPING)
     assert [(each.target, each.key) for each in done.staying] == [(each.target, each.key) for each in seen.in_the_way]
     by_key = {each.key: each for each in done.staying}
     changed, gone = by_key['[["s","b"]]'], by_key['[["i","5"]]']
@@ -133,7 +135,7 @@ def test_a_row_that_others_point_at_stays(tmp_path: Path, database_url: str) -> 
     target.insert("part", [{"id": 99, "k": "c"}])
     with pytest.raises(RowsChanged, match="held fast"):
         rolled_back(tmp_path, database_url)
-    done = rolled_back(tmp_path, database_url, "skip")
+    done = rolled_back(tmp_path, database_url, SKIPPING)
     assert [(each.target, each.key) for each in done.staying] == [("doc", '[["s","c"]]')]
     now = Content.read(plan).rows
     assert now["part"] == before.rows["part"] | {(99,): {"id": 99, "k": "c"}}
@@ -189,9 +191,9 @@ def test_what_would_take_other_rows_along_is_refused(tmp_path: Path, database_ur
         FOLLOWER, "INSERT INTO remark VALUES (1, 'c')", "CREATE TABLE own (n integer)", "INSERT INTO own VALUES (1)"
     )
     with pytest.raises(StateError, match="doc cannot be rolled back as it is now"):
-        rolled_back(tmp_path, database_url, "skip")
+        rolled_back(tmp_path, database_url, SKIPPING)
     with pytest.raises(StateError, match="doc cannot be rolled back as it is now"):
-        survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), rows=True)
+        survey(tmp_path / "mapping.yaml", RunOptions(target=database_url), SKIPPING, rows=True)
     assert (Content.read(plan), state(plan)) == (after, "complete")
     assert len(target.rows("SELECT * FROM remark")) == 1
     made, dropped = TRIGGER[target.kind]
@@ -228,7 +230,7 @@ def test_rows_that_an_earlier_attempt_left_are_told(tmp_path: Path, database_url
     run_scheduled(plan)
     target.run("UPDATE doc SET c = 'mine' WHERE k = 'd'")
     path, options = tmp_path / "mapping.yaml", RunOptions(target=database_url)
-    left = len(survey(path, options, rows=False).entries) - 1
+    left = len(survey(path, options, SKIPPING, rows=False).entries) - 1
     stop, done = StopToken(), []
 
     def listen(event: object) -> None:
@@ -238,9 +240,9 @@ def test_rows_that_an_earlier_attempt_left_are_told(tmp_path: Path, database_url
                 stop.set("enough")
 
     with pytest.raises(Interrupted):
-        rollback(path, options, "skip", stop=stop, listen=listen)
+        rollback(path, options, SKIPPING, stop=stop, listen=listen)
     assert target.rows("SELECT unit_key FROM migrate_finding") == [{"unit_key": '[["s","d"]]'}]
-    ended = rolled_back(tmp_path, database_url, "skip")
+    ended = rolled_back(tmp_path, database_url, SKIPPING)
     assert ended.batches == 1
     (row,) = ended.staying
     assert (row.target, row.key, row.why) == ("doc", '[["s","d"]]', "changed since")
@@ -268,7 +270,11 @@ def test_undo_records_that_cannot_be_used_are_refused(
     left = Content.read(plan)
     with pytest.raises(StateError, match=said) as refused:
         rollback(
-            tmp_path / "mapping.yaml", RunOptions(target=database_url), "skip", stop=StopToken(), listen=lambda _: None
+            tmp_path / "mapping.yaml",
+            RunOptions(target=database_url),
+            SKIPPING,
+            stop=StopToken(),
+            listen=lambda _: None,
         )
     assert "batch 1/" in refused.value.message
     assert Content.read(plan) == left

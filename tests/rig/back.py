@@ -10,7 +10,7 @@ from migrate.engine.options import RunOptions
 from migrate.engine.stop import StopToken
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import LogVerdict, verify_log
-from migrate.rollback.batch import Changed
+from migrate.rollback.request import Request
 from migrate.rollback.rollback import RolledBack, rollback
 from migrate.stores.opening import open_target
 from tests.rig.database import Database
@@ -21,10 +21,13 @@ def table_digests(database: Database, *tables: str) -> dict[str, str]:
     return {name: _digest(database.rows(f"SELECT * FROM {name}")) for name in tables}
 
 
-def rolled_back(folder: Path, target: str, changed: Changed = "refuse") -> RolledBack:
-    """The rollback of the newest run of the mapping in `folder`; the log holds after it, and everything is sealed."""
+EVERYTHING = Request()
+
+
+def rolled_back(folder: Path, target: str, request: Request = EVERYTHING) -> RolledBack:
+    """The rollback of the newest run of the mapping in `folder`, or a part of it; the log holds after it, and everything is sealed."""
     done = rollback(
-        folder / "mapping.yaml", RunOptions(target=target), changed, stop=StopToken(), listen=lambda _: None
+        folder / "mapping.yaml", RunOptions(target=target), request, stop=StopToken(), listen=lambda _: None
     )
     verdict = log_verdict(target)
     assert verdict.findings == ()

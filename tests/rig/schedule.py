@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from migrate.engine.borders import Ranges
 from migrate.engine.chunks import read_chunks
 from migrate.engine.drive import Drive, workshop
-from migrate.engine.finish import complete, settle_pending
+from migrate.engine.finish import complete, settle_all
 from migrate.engine.jobs import Job, RangeJob
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
@@ -116,7 +116,7 @@ def run_scheduled(
             with _workers([Worker(shop, f"worker-{each}") for each in range(workers)]) as busy:
                 for turn, key_range in enumerate(order(ranges)):
                     busy[turn % workers].do(job(key_range))
-            settle_pending(shop, drive.heartbeat, drive.breaker)
+            settle_all(shop, drive.heartbeat, drive.breaker)
             complete(shop)
             release(ledger, drive.started.lease)
         ended = read_run(ledger, run)

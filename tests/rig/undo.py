@@ -7,6 +7,7 @@ says how a row was left is held against the row, under the reference evaluator o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +50,23 @@ class Content:
         return cls(found)
 
 
-def taken_back(plan: Plan, run: str) -> Content:
-    """What the target held before the run, as its undo records tell it.
+NOBODY: Mapping[Key, int] = {}
 
+
+def taken_back(plan: Plan, run: str, changed: Mapping[Key, int] = NOBODY) -> Content:
+    """What the target held before the run, as the undo records of its batches tell it that no rollback has taken back.
+
+    `changed`: keys of rows that somebody changed since, and the last batch before that: older records say nothing about these rows any more.
     Raises AssertionError where a record does not describe the row that it left.
     """
     content = Content.read(plan)
     shapes = {target.name: target.shape for target in plan.targets}
-    for payload in _payloads(plan, run):
-        subject, records = decode_undo(payload)
+    for chunk in reversed(_chunks(plan, run)):
+        subject, records = decode_undo(bytes(chunk.payload))
         for record in reversed(records.to_pylist()):
+            key = tuple(record[f"key_{name}"] for name in subject.key)
+            if chunk.applied_seq <= changed.get(key, 0):
+                continue
             _back(content.rows[subject.target], subject, shapes[subject.target], record)
     return content
 
@@ -71,6 +79,16 @@ def assert_findable(plan: Plan, run: str) -> None:
         assert all(chunk.low_unit <= cut_high(token) and cut_low(token) <= chunk.high_unit for token in tokens)
         keys = records.select([f"key_{name}" for name in subject.key])
         assert may_contain(chunk.key_filter, key_hashes(keys, tuple(keys.column_names))).all()
+
+
+def keys_touched(plan: Plan, run: str, after: int) -> set[Key]:
+    """Target keys about which batches that stand have records, of those after this `applied_seq`."""
+    found: set[Key] = set()
+    for chunk in _chunks(plan, run):
+        if chunk.applied_seq > after:
+            subject, records = decode_undo(bytes(chunk.payload))
+            found |= set(zip(*(records[f"key_{name}"].to_pylist() for name in subject.key), strict=True))
+    return found
 
 
 def _back(rows: dict[Key, Row], subject: UndoSubject, shape: TableShape, record: Row) -> None:
@@ -103,23 +121,23 @@ def _has_constants(subject: UndoSubject, row: Row) -> None:
         assert shown == text, f"{name} holds {shown}, the undo record says {text}"
 
 
-def _payloads(plan: Plan, run: str) -> list[bytes]:
-    return [bytes(chunk.payload) for chunk in reversed(_chunks(plan, run))]
-
-
 def _chunks(plan: Plan, run: str) -> list[sa.Row[Any]]:
-    """All undo chunks of a run, in the order in which they changed the target."""
+    """All undo chunks of a run, in the order in which they changed the target; not those of batches that were taken back."""
     store = open_target(plan.target_url, plan.ledger_schema)
     try:
         ledger = Ledger(store, plan.ledger_schema)
         undo, applied = ledger.tables.undo, ledger.tables.applied
+        back, passes = applied.alias("back"), ledger.tables.passes
+        gone = sa.select(back.c.range_no).join(
+            passes, (passes.c.run == back.c.run) & (passes.c.pass_no == back.c.pass_no) & (passes.c.kind == "rollback")
+        )
         same = sa.and_(*(undo.c[name] == applied.c[name] for name in ("run", "pass_no", "range_no")))
         with ledger.reading() as connection:
             return list(
                 connection.execute(
                     sa.select(undo, applied.c.applied_seq)
                     .select_from(undo.join(applied, same))
-                    .where(undo.c.run == run)
+                    .where(undo.c.run == run, applied.c.applied_seq.not_in(gone.where(back.c.run == run)))
                     .order_by(applied.c.applied_seq, undo.c.chunk_no)
                 )
             )
