@@ -28,6 +28,7 @@ LAYERS = (
         "migrate.certificate",
         "migrate.rollback",
         "migrate.backup",
+        "migrate.rehearsal",
         "migrate.cutover",
         "migrate.sync",
         "migrate.report",

@@ -22,6 +22,7 @@ from migrate.cli.init import init
 from migrate.cli.ledger import ledger
 from migrate.cli.options import Group, Session, first_screen
 from migrate.cli.plan import plan
+from migrate.cli.rehearse import rehearse
 from migrate.cli.rejects import rejects
 from migrate.cli.rollback import rollback
 from migrate.cli.run import run
@@ -51,6 +52,7 @@ for _command in (
     rejects,
     verify,
     rollback,
+    rehearse,
     backup,
     certificate,
     schema,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
+from migrate.cli.asking import ask
 from migrate.cli.driving import driven
 from migrate.cli.options import FILE, Group, in_target, with_screen
 from migrate.cli.screen import Screen, add_rows
@@ -114,7 +114,7 @@ def restore(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wante
 
     manifest = survey(mapping, wanted)
     if not yes:
-        _confirm(screen, manifest)
+        ask(screen, "restore_asked", **_asked(manifest))
     # What was agreed to is what is restored, though another backup was made meanwhile.
     named = replace(wanted, backup=manifest.backup)
     done = driven(screen, lambda stop, listen: restore_backup(mapping, named, options, stop=stop, listen=listen))
@@ -146,22 +146,14 @@ def _watched(work: Callable[[Callable[[int], None]], T]) -> T:
         return beside(lambda: work(watch))
 
 
-def _confirm(screen: Screen, manifest: Manifest) -> None:
-    """Ask whoever sits at the terminal; where nobody does, it is a usage error."""
-    if not sys.stdin.isatty():
-        raise click.UsageError("restore asks before it begins, and nobody is at the terminal: give --yes")
-    click.confirm(
-        screen.say(
-            "restore_asked",
-            mapping=manifest.mapping,
-            backup=manifest.backup,
-            made_at=manifest.made_at,
-            rows=count_text(manifest.rows),
-            targets=", ".join(manifest.tables),
-        ),
-        abort=True,
-        err=True,
-    )
+def _asked(manifest: Manifest) -> dict[str, str]:
+    return {
+        "mapping": manifest.mapping,
+        "backup": manifest.backup,
+        "made_at": manifest.made_at,
+        "rows": count_text(manifest.rows),
+        "targets": ", ".join(manifest.tables),
+    }
 
 
 def _picture(manifest: Manifest, screen: Screen) -> list[RenderableType]:

@@ -202,6 +202,22 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "已清除 {mapping} 的任务 {run} 的回退记录 {size}（{chunks} 块，{rows} 行），该任务不能再回退",
     ),
     "nothing_to_prune": ("run {run} of {mapping} has no undo records", "{mapping} 的任务 {run} 没有回退记录"),
+    # rehearse
+    "as_before": ("as before", "已还原"),
+    "yes": ("yes", "是"),
+    "no": ("no", "否"),
+    "step_run": ("run", "迁移"),
+    "step_verify": ("verify", "核验"),
+    "step_rollback": ("rollback", "回退"),
+    "step_verify_again": ("look again", "复核"),
+    "rehearsed": (
+        "rehearsed: it was run, verified and taken back, and the copy is as it was; the target's log has it",
+        "演练通过：迁移、核验、回退均已完成，副本已恢复原状；结果已写入目标库台账",
+    ),
+    "rehearsed_badly": (
+        "the rehearsal found something wrong: look into it before the target is touched; the target's log has it",
+        "演练发现问题：在改动目标库之前请先查明；结果已写入目标库台账",
+    ),
     # rollback
     "took_back": ("taken back (batches: {batches}, source rows: {rows})", "已回退：{batches} 个批次，源数据 {rows} 行"),
     "take_back": (

@@ -22,6 +22,8 @@ from migrate.ledger.undo_check import undo_findings
 FIRST = "0" * 64
 ABOUT_BACKUPS = "backup-"
 """How the kinds of events begin that stand under the name of a backup in the place of a run."""
+REHEARSED = "rehearsed"
+"""The kind of the events that stand under the name of a rehearsal in the place of a run."""
 _ATTEMPTS = 8
 
 
@@ -103,7 +105,7 @@ def verify_log(ledger: Ledger) -> LogVerdict:
     findings: list[LogFinding] = []
     runs = _run_names(ledger)
     present = {run: {entry[:2]: entry[2] for entry in _entries(ledger, run)} for run in runs}
-    present |= _of_backups(ledger, runs)
+    present |= _of_others(ledger, runs)
     previous, expected, sealed = FIRST, 1, 0
     for row in seals:
         findings += _check_seal(row, expected, previous)
@@ -158,10 +160,11 @@ def _run_names(ledger: Ledger) -> list[str]:
         return [row.run for row in connection.execute(sa.select(ledger.tables.run.c.run))]
 
 
-def _of_backups(ledger: Ledger, runs: Iterable[str]) -> dict[str, dict[tuple[str, int], str]]:
-    """The events about backups by the backup that stands in the place of a run: nothing else may stand there without one."""
+def _of_others(ledger: Ledger, runs: Iterable[str]) -> dict[str, dict[tuple[str, int], str]]:
+    """The events about backups and rehearsals by what stands in the place of a run: nothing else may stand there without one."""
     table, known = ledger.tables.event, frozenset(runs)
-    query = sa.select(table).where(table.c.kind.startswith(ABOUT_BACKUPS), table.c.run.is_not(None))
+    about = table.c.kind.startswith(ABOUT_BACKUPS) | (table.c.kind == REHEARSED)
+    query = sa.select(table).where(about, table.c.run.is_not(None))
     found: dict[str, dict[tuple[str, int], str]] = {}
     with ledger.reading() as connection:
         for row in connection.execute(query.order_by(table.c.event_no)).mappings():

@@ -88,10 +88,14 @@ class PostgresTarget:
         """For DDL and small statements outside of batch transactions, with the sessions' lock time-out."""
         with self._lock:
             if self._engine is None:
+                given = self.url.query.get("options", "")
                 settings = (
-                    f"-c lock_timeout={self._lock_timeout} -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
+                    # What the URL sets (a search_path decides where the ledger is) holds here as in every other connection.
+                    *((given,) if isinstance(given, str) else given),
+                    f"-c lock_timeout={self._lock_timeout}",
+                    f"-c idle_in_transaction_session_timeout={IDLE_SECONDS}s",
                 )
-                options = {**LIBPQ_OPTIONS, "options": settings}
+                options = {**LIBPQ_OPTIONS, "options": " ".join(settings)}
                 self._engine = sa.create_engine(self.url, connect_args=options, pool_pre_ping=True)
             return self._engine
 

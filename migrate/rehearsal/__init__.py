@@ -1,0 +1,1 @@
+"""Rehearse a migration on a copy of its target, and keep what it took as evidence."""

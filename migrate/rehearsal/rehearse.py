@@ -1,0 +1,221 @@
+"""Rehearse mappings on a copy of their target: run, verify, take back, look whether all is as it was.
+
+copy the tables that the mappings write, point at or look up (or take the database that the user names)
+digest every row within the scopes
+run and verify each mapping; take all back, the last first
+digest again: the same as before
+enter what was found, and how long it took, into the log of the target itself
+
+Nothing of the target changes but its log. A rehearsal that finds something wrong is entered as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from migrate.backup.tables import kept_rows
+from migrate.checksum.set_digest import SetDigest
+from migrate.checksum.vectorised import row_digests
+from migrate.engine.events import Listener, Notice
+from migrate.engine.options import RunOptions
+from migrate.engine.plan import Plan, plan_run, refuse_unplanned
+from migrate.engine.preflight import in_key_order
+from migrate.engine.run import run
+from migrate.engine.stop import StopToken
+from migrate.engine.summary import RunSummary
+from migrate.errors import InputError, Interrupted, StateError
+from migrate.ledger.connection import Ledger
+from migrate.ledger.log import REHEARSED, add_event, seal
+from migrate.ledger.runs import new_run_id, now_ms
+from migrate.ledger.tables import ledger_tables
+from migrate.rollback.request import Request
+from migrate.rollback.rollback import rollback
+from migrate.stores.copies import copied
+from migrate.stores.opening import open_target
+from migrate.stores.port import TargetStore
+from migrate.stores.urls import expand, parse_url, redacted
+from migrate.values import TableShape
+from migrate.verify.verdict import Verdict, Verification
+from migrate.verify.verify import VerifyOptions, verify_plan
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """What the rehearsal of one mapping came to. `restored`: whether the rollback left every row as it was; `seconds` by step.
+
+    `place`: the copy, as people know it.
+    """
+
+    rehearsal: str
+    plan: Plan = field(repr=False)
+    place: str
+    summary: RunSummary
+    verification: Verification
+    restored: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the verification of the run."""
+        return self.verification.verdict
+
+    @property
+    def exit_code(self) -> int:
+        """0 as it should be, 1 differences or a rollback that left another state, 6 not verified."""
+        return self.verification.exit_code if self.restored else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence: as it is entered into the log, and printed."""
+        run_json = self.summary.to_json()
+        return {
+            "mapping": self.plan.name,
+            "rehearsal": self.rehearsal,
+            "on": self.place,
+            "fingerprint": self.plan.fingerprint,
+            "rows": run_json["rows"],
+            "targets": run_json["targets"],
+            "digests": run_json["digests"],
+            "verdict": self.verdict,
+            "restored": self.restored,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+        }
+
+
+def rehearse(
+    paths: Sequence[Path], options: RunOptions, on: str | None, *, stop: StopToken, listen: Listener
+) -> list[Rehearsed]:
+    """Rehearse these mappings together, in the order of their foreign keys. `on`: the URL of a copy that the user made (default: one is made here).
+
+    Raises:
+        InputError: a mapping or URL is wrong, or the tables cannot be copied here.
+        StateError: refused as `run` would be, or the copy is not like the target.
+        Paused, Interrupted, EnvironmentFault: as `run`; there is no evidence then.
+    """
+    plans = plan_run(paths, options)
+    for plan in plans:
+        refuse_unplanned(plan)
+    url = _one_target(plans)
+    store = open_target(url, options.ledger_schema)
+    try:
+        ledger = Ledger(store, options.ledger_schema)
+        ledger.create()
+        rehearsal = new_run_id(now_ms(ledger))
+        with _place(store, plans, rehearsal, on, listen) as place:
+            trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), stop, listen)
+            done = trial.rehearse(
+                rehearsal, plans, "a copy beside the target" if on is None else redacted(parse_url(on))
+            )
+        for each in done:
+            add_event(ledger, each.plan.name, rehearsal, REHEARSED, each.to_json())
+        seal(ledger, rehearsal)
+        return done
+    finally:
+        store.close()
+
+
+def _one_target(plans: Sequence[Plan]) -> str:
+    urls = {parse_url(plan.target_url): plan.target_url for plan in plans}
+    if len(urls) > 1:
+        raise InputError(
+            "these mappings write into different databases", next_step="rehearse those of one target at a time"
+        )
+    return next(iter(urls.values()))
+
+
+@contextmanager
+def _place(store: TargetStore, plans: Sequence[Plan], name: str, on: str | None, listen: Listener) -> Iterator[str]:
+    """The URL of the copy on which the rehearsal takes place."""
+    if on is not None:
+        place = expand(on)
+        if parse_url(place) == parse_url(plans[0].target_url):
+            raise InputError("--on names the target itself", next_step="name a copy of it, or leave --on out")
+        yield place
+        return
+    tables = _tables(store, plans)
+    listen(Notice(plans[0].name, "info", f"rehearsal: copying {', '.join(tables)}"))
+    ledger = [table.name for table in ledger_tables().metadata.sorted_tables]
+    with copied(store, plans[0].target_url, tables, name.replace("-", "_").lower(), ledger) as place:
+        yield place
+
+
+def _tables(store: TargetStore, plans: Sequence[Plan]) -> list[str]:
+    """All tables that the mappings write, point at, or look up; parents first."""
+    wanted = [name for plan in plans for name in plan.target_shapes]
+    wanted += [each.target_table for plan in plans for each in plan.mapping.lookups.values() if each.target_table]
+    shapes: dict[str, TableShape] = {}
+    while wanted:
+        name = wanted.pop()
+        shape = None if name in shapes else store.describe(name)
+        if shape is not None:
+            shapes[name] = shape
+            wanted += [key.parent for key in shape.foreign_keys]
+    return list(in_key_order(shapes))
+
+
+class _Trial:
+    """Run, verify, take back, on the copy that `options` name as target."""
+
+    def __init__(self, options: RunOptions, stop: StopToken, listen: Listener) -> None:
+        self._options = options
+        self._stop = stop
+        self._listen = listen
+        self._seconds: dict[str, dict[str, float]] = {}
+
+    def rehearse(self, rehearsal: str, originals: Sequence[Plan], place: str) -> list[Rehearsed]:
+        """All mappings forth, then all of them back."""
+        plans = plan_run([plan.mapping.path for plan in originals], self._options)
+        _require_alike(originals, plans)
+        before = {plan.name: self._digests(plan) for plan in plans}
+        done = []
+        for plan in plans:
+            with self._timed(plan, "run"):
+                (summary,) = run([plan.mapping.path], self._options, stop=self._stop, listen=self._listen)
+            with self._timed(plan, "verify"):
+                found = verify_plan(plan, VerifyOptions(), self._watch)
+            done.append(Rehearsed(rehearsal, plan, place, summary, found, seconds=self._seconds[plan.name]))
+        for plan in reversed(plans):
+            with self._timed(plan, "rollback"):
+                rollback(plan.mapping.path, self._options, Request(), stop=self._stop, listen=self._listen)
+        for each in done:
+            with self._timed(each.plan, "verify_again"):
+                each.restored = self._digests(each.plan) == before[each.plan.name]
+        return done
+
+    def _digests(self, plan: Plan) -> dict[str, tuple[str, int]]:
+        """By table: the set digest of its rows within the scope, all columns, and how many rows cannot be read."""
+        found = {}
+        for rows in kept_rows(plan.mapping, plan.target_url):
+            total, unread = SetDigest(), 0
+            for chunk in rows.chunks():
+                inside, broken = rows.split(chunk)
+                self._watch("target", inside.num_rows)
+                total = total + SetDigest.from_row_digests(row_digests(inside, rows.table.contract))
+                unread += broken.num_rows
+            found[rows.table.name] = (str(total), unread)
+        return found
+
+    def _watch(self, _side: str, _rows: int) -> None:
+        if self._stop.is_set:
+            raise Interrupted("stopped before the end: nothing is rehearsed", next_step="run the same command again")
+
+    @contextmanager
+    def _timed(self, plan: Plan, step: str) -> Iterator[None]:
+        self._listen(Notice(plan.name, "info", f"rehearsal: {step.replace('_', ' ')}"))
+        began = time.monotonic()
+        yield
+        self._seconds.setdefault(plan.name, {})[step] = time.monotonic() - began
+
+
+def _require_alike(originals: Sequence[Plan], copies: Sequence[Plan]) -> None:
+    """A rehearsal says something only about a target that decides the rows in the same way."""
+    for original, copy in zip(originals, copies, strict=True):
+        if original.fingerprint != copy.fingerprint:
+            raise StateError(
+                f"the copy is not like the target of {original.name}: its tables, keys or version differ (fingerprint {copy.fingerprint[:12]}, not {original.fingerprint[:12]})",
+                next_step="make the copy anew, from the same version of the database",
+            )
