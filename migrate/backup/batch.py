@@ -46,11 +46,6 @@ class Outcome:
     counts: TargetCounts
     left: tuple[LeftOver, ...] = ()
 
-    @classmethod
-    def nothing(cls) -> Outcome:
-        """Of a batch that has nothing to do."""
-        return cls(TargetCounts())
-
     @property
     def changed(self) -> int:
         """Rows that the batch changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -13,6 +13,7 @@ import pyarrow as pa
 from migrate.backup.batch import LeftOver, Outcome, RestoredTable
 from migrate.backup.differences import Differences
 from migrate.engine.events import BatchDone
+from migrate.engine.options import BATCH_ROWS
 from migrate.errors import Interrupted, RowsChanged
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import read_entries
@@ -59,27 +60,32 @@ class Rounds:
             again: list[_Job] = []
             left, moved = [], False
             for job in todo:
-                outcome = self._do(job)
-                moved = moved or outcome is None or outcome.changed > 0
-                if outcome is None or outcome.left:
+                outcomes = [self._do(job, rows) for rows in self._batches(job)]
+                moved = moved or any(outcome is None or outcome.changed for outcome in outcomes)
+                over = [each for outcome in outcomes if outcome is not None for each in outcome.left]
+                if over or None in outcomes:
                     again.append(job)
-                    left += () if outcome is None else outcome.left
+                left += over
             todo = again
 
     def _parts(self, table: RestoredTable) -> range:
         return range(self._differences[table.kept.name].count)
 
-    def _do(self, job: _Job) -> Outcome | None:
+    def _batches(self, job: _Job) -> Iterator[pa.Table]:
+        """The rows of a job, as many at a time as one transaction takes."""
+        differing = self._differences[job.table.kept.name].part(job.part)
+        rows = differing.extra if job.how == "delete" else differing.backed_up
+        del differing
+        for start in range(0, rows.num_rows, BATCH_ROWS):
+            yield rows.slice(start, BATCH_ROWS)
+
+    def _do(self, job: _Job, rows: pa.Table) -> Outcome | None:
         """What a batch came to; None where it is known only that it was committed."""
         attempt = self._attempt
         if attempt.stop.is_set:
             raise Interrupted(
                 f"stopped between two batches: {attempt.stop.reason}", next_step="run the same command again to go on"
             )
-        differing = self._differences[job.table.kept.name].part(job.part)
-        rows = differing.extra if job.how == "delete" else differing.backed_up
-        if not rows.num_rows:
-            return Outcome.nothing()
         began = time.monotonic()
         self._number += 1
         outcome, attempts = attempt.persist(

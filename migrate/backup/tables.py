@@ -25,8 +25,8 @@ from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import is_unreadable
 from migrate.write.scope import rows_in_scope
 
-CHUNK_BYTES: Final = 8 * 2**20
-"""Arrow bytes that are read at a time, and so about the size of a row group."""
+CHUNK_BYTES: Final = 4 * 2**20
+"""Arrow bytes that are read at a time, and so about the size of a row group; several are in the hands of threads at once."""
 
 
 @dataclass(frozen=True, slots=True)
