@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from migrate.engine.options import RunOptions
 from migrate.engine.run import run
@@ -57,11 +58,13 @@ UNITS: tuple[tuple[str, int | None, str | None], ...] = (
     ("g", 7, None), ("a", 8, None), ("h", 9, None),
     ("i", 10, None), ("j", 11, "nobody"), ("b", 2, None),
     ("p", 12, None), ("q", 13, "d"), ("g", 14, None),
+    ("r", 15, None), ("s", 16, None), ("t", 17, "t"),
+    ("u", 18, None), ("v", 19, None), ("w", None, None),
 )  # fmt: skip
-"""Three to a batch: keys that are wanted twice, found identical, parents in another batch, later, or missing."""
+"""Three to a batch: keys that are wanted twice, found identical, parents in another batch, later, or missing; the last two batches are by themselves."""
 THERE = (("c", 70), ("g", 71), ("z", 72))
 """Rows from before."""
-FREE = ("c", "h", "i", "q", "x")
+FREE = ("c", "h", "i", "q", "r", "u", "x")
 """Keys of rows that somebody may change: no other unit wants them, and none points at them."""
 
 POINTS: tuple[tuple[str, When], ...] = (
@@ -87,7 +90,7 @@ requests = st.builds(
     lambda changed, part: Request(changed, *part),
     st.sampled_from(["refuse", "refuse", "skip"]),
     st.sampled_from([(None, ()), (1, ()), (3, ()), (5, ())])
-    | st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True).map(lambda found: (None, tuple(sorted(found)))),
+    | st.lists(st.integers(0, 6), min_size=1, max_size=3, unique=True).map(lambda found: (None, tuple(sorted(found)))),
 )
 
 _UNDISTURBED: dict[str, Content] = {}
@@ -118,6 +121,11 @@ class Story(RuleBasedStateMachine):
         finally:
             self._open.close()
 
+    @initialize(strike=strikes)
+    def begin(self, strike: Strike | None) -> None:
+        """There is something to take back from the beginning."""
+        self.run(strike, 2)
+
     @rule(strike=strikes, workers=st.integers(1, 2))
     def run(self, strike: Strike | None, workers: int) -> None:
         """Run or go on, and perhaps die."""
@@ -142,7 +150,10 @@ class Story(RuleBasedStateMachine):
         for key in self._left_behind(seen):
             self._keep(key, now)
         if (request.whole, ending.code) == (True, 0):
-            assert self._state() == "rolled_back"
+            assert self.state() == "rolled_back"
+        together = re.findall(r"--batch (\d+)", ending.error) if "together: " in ending.error else []
+        if together:
+            self.take_back(Request(request.changed, batches=tuple(map(int, together))), strike)
 
     @rule(key=st.sampled_from(FREE), n=st.integers(1000, 1003), gone=st.booleans())
     def change(self, key: str, n: int, *, gone: bool) -> None:
@@ -219,7 +230,8 @@ class Story(RuleBasedStateMachine):
             return None
         return found[0] if found else None
 
-    def _state(self) -> str:
+    def state(self) -> str:
+        """The word for how the run stands."""
         run = self._run()
         assert run is not None
         return run.state
@@ -290,9 +302,9 @@ def assert_claims_match(database: Database) -> None:
     assert claims == entries
 
 
-@pytest.mark.timeout(900)
-def test_every_state_is_sound(database_kind: str, servers: Any, tmp_path: Path, campaign: Callable[[int], int]) -> None:
-    """See the module."""
+@pytest.fixture
+def story(database_kind: str, servers: Any, tmp_path: Path) -> type[Story]:
+    """Stories on databases of one kind."""
     numbers = iter(range(10**9))
 
     @contextlib.contextmanager
@@ -305,4 +317,27 @@ def test_every_state_is_sound(database_kind: str, servers: Any, tmp_path: Path, 
     class Here(Story):
         new_database = staticmethod(on_file if database_kind == "sqlite" else servers.get(database_kind).fresh_database)
 
-    run_state_machine_as_test(Here, settings=settings(max_examples=campaign(EXAMPLES), stateful_step_count=STEPS))
+    return Here
+
+
+@pytest.mark.timeout(900)
+def test_every_state_is_sound(story: type[Story], campaign: Callable[[int], int]) -> None:
+    """See the module."""
+    run_state_machine_as_test(story, settings=settings(max_examples=campaign(EXAMPLES), stateful_step_count=STEPS))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_batch_goes_and_comes_again(story: type[Story], number: int) -> None:
+    """One whose units the last phase settled, which takes others along, and one by itself: the same soundness after each step."""
+    told = story()
+    try:
+        told.run(None, 2)
+        told.take_back(Request(batches=(number,)), None)
+        told.sound()
+        assert told.state() == "interrupted"
+        told.run(None, 2)
+        told.sound()
+        assert told.state() == "complete"
+    finally:
+        told.teardown()

@@ -66,6 +66,20 @@ def test_a_row_goes_before_the_one_that_it_points_at(database_url: str) -> None:
     assert nodes(database) == [(4, 1, None)]
 
 
+def test_a_row_that_points_at_itself_goes(database_url: str) -> None:
+    """Also where the database does not delete such a row by itself; one at which another row points stays as it is."""
+    database = Database(database_url)
+    database.run(TABLE)
+    for k, up in ((1, 1), (2, 2), (3, 2), (4, None)):
+        database.insert("node", [{"k": k, "u": k, "up": up}])
+    stuck = within(
+        database, lambda session, shape: put_back(session, [step(shape, "delete", {"k": 1}, {"k": 2}, {"k": 4})])
+    )
+    assert stuck is not None
+    assert [each.rows["k"].to_pylist() for each, _ in stuck.steps] == [[2]]
+    assert nodes(database) == [(2, 2, 2), (3, 3, 2)]
+
+
 def test_what_no_order_helps_is_named_and_the_rest_is_done(database_url: str) -> None:
     """A row at which another one points stays, with the database's reason."""
     database = Database(database_url)
