@@ -151,7 +151,16 @@ PY
 heading "9  What was not written, and why"
 show migrate rejects list $MAPPING
 
-heading "10  Is the log of all this whole, and is everything well?"
+heading "10  And back: the run into the other file, taken back as if it had never been"
+migrate rollback $MAPPING --target $UNDISTURBED_URL --yes --json >$FOLDER/back.json 2>$FOLDER/back.log ||
+	{ cat $FOLDER/back.log >&2; fail "the run could not be taken back"; }
+show migrate status $MAPPING --target $UNDISTURBED_URL
+[ "$(ask $FOLDER/back.json 'doc["state"]')" = rolled_back ] || fail "the run is not rolled back"
+left=$(python -c "import sqlite3; print(sqlite3.connect('$FOLDER/undisturbed.db').execute('select count(*) from invoice').fetchone()[0])")
+[ "$left" = 0 ] || fail "$left rows are left"
+note "" "Rows left in the new table: $left."
+
+heading "11  Is the log of all this whole, and is everything well?"
 show migrate ledger verify $MAPPING
 show migrate doctor $MAPPING
 
