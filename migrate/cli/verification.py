@@ -17,12 +17,12 @@ from migrate.report.figures import gap, looks_of, outcomes, unit_text
 from migrate.report.visible import compared
 from migrate.report.words import SHARED
 from migrate.units import count_text, duration_text
+from migrate.verify.notes import NotVerified
 from migrate.verify.verdict import (
     KINDS,
     Cell,
     Coverage,
     Difference,
-    NotVerified,
     Recorded,
     TargetResult,
     TotalDifference,

@@ -11,7 +11,7 @@ from typing import Final, NewType
 
 from migrate.report.visible import Piece, Pieces, name_of, pieces
 from migrate.report.words import PAGE
-from migrate.verify.verdict import Note
+from migrate.verify.notes import Note
 
 Html = NewType("Html", str)
 """Well-formed HTML; made by this module only."""

@@ -16,7 +16,8 @@ from migrate.report.markup import NOTHING, Html, both, data, facts, joined, show
 from migrate.report.visible import compared, pieces
 from migrate.report.words import PAGE
 from migrate.units import count_text, duration_text
-from migrate.verify.verdict import KINDS, Coverage, NotVerified, TargetResult, TotalDifference, Verification
+from migrate.verify.notes import NotVerified
+from migrate.verify.verdict import KINDS, Coverage, TargetResult, TotalDifference, Verification
 
 _SIGNS: Final = {
     "EQUAL": "M6 17l7 7L27 9",

@@ -88,6 +88,10 @@ SHARED: Final[dict[str, tuple[str, str]]] = {
     "reason_slower": ("faster on a sample", "抽样实测更快"),
     "reason_faster": ("faster on a sample", "抽样实测更快"),
     "scan_tested": ("rows tested: {count}", "自检 {count} 行"),
+    "looks": (
+        "looks at both sides: {looks}; rows that differed at first and no longer did: {settled}",
+        "两侧共读取 {looks} 轮；起初不符、随后已一致的行：{settled}",
+    ),
 }  # fmt: skip
 
 PAGE: Final[dict[str, tuple[str, str]]] = {
@@ -102,10 +106,6 @@ PAGE: Final[dict[str, tuple[str, str]]] = {
     "began": ("began", "开始时间"),
     "took": ("took", "耗时"),
     "live": ("while both sides change", "两侧变动中"),
-    "looks": (
-        "looks at both sides: {looks}; rows that differed at first and no longer did: {settled}",
-        "两侧共读取 {looks} 轮；起初不符、随后已一致的行：{settled}",
-    ),
     "nonce": ("nonce", "随机数（nonce）"),
     "contract": ("contract", "比对契约"),
     "differences": ("Differences", "差异"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.errors import Interrupted, MigrateError
-from migrate.verify.verdict import Note, NotVerified
+from migrate.verify.notes import Note, NotVerified
 
 
 def walk_both(source: Callable[[], None], target: Callable[[], None]) -> list[NotVerified]:

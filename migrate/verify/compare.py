@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 from migrate.checksum.contract import Contract
 from migrate.verify.causes import marked_exchanges
 from migrate.verify.claims import Claimant, OwnKey
+from migrate.verify.notes import Note
 from migrate.verify.rows import KEY, ROW, KeyDifference, Parts, differing_keys, shares_key
 from migrate.verify.shown import Shown
 from migrate.verify.units import UnitFields, UnitSet, unit_name, units_of
 from migrate.verify.unread import UnreadRows
-from migrate.verify.verdict import Difference, Kind, Note, SideName
+from migrate.verify.verdict import Difference, Kind, SideName
 
 
 @dataclass(slots=True)

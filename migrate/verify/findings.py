@@ -10,20 +10,11 @@ from migrate.engine.plan import Plan
 from migrate.units import rows_text
 from migrate.verify.compare import Compared
 from migrate.verify.ledger import Log
+from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.scans import SourceScan, TargetScan
 from migrate.verify.units import Unit, unit_name
 from migrate.verify.unread import unreadable
-from migrate.verify.verdict import (
-    KINDS,
-    Note,
-    NotVerified,
-    Recorded,
-    TargetResult,
-    TotalDifference,
-    Verdict,
-    unsteady,
-    worst,
-)
+from migrate.verify.verdict import KINDS, Recorded, TargetResult, TotalDifference, Verdict, worst
 from migrate.write.target import WriteTarget
 
 _SHOWN = 20

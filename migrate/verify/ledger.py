@@ -11,7 +11,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.runs import Run, current_run
 from migrate.ledger.standing import open_rejects
 from migrate.stores.opening import open_target
-from migrate.verify.verdict import Note
+from migrate.verify.notes import Note
 
 
 @dataclass(frozen=True, slots=True)

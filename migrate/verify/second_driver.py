@@ -25,7 +25,7 @@ from migrate.stores.port import ANOMALY, SourceReader
 from migrate.stores.typed_keys import key_text
 from migrate.stores.urls import dialect_of, parse_url
 from migrate.values import Key, Kind, LogicalType, SourceSpec, TableShape
-from migrate.verify.verdict import Note
+from migrate.verify.notes import Note
 
 SAMPLE_ROWS: Final = 512
 MOST_BYTES: Final = 2**20

@@ -13,7 +13,8 @@ from migrate.checksum.encoding import NotEncodable, encode_value
 from migrate.checksum.vectorised import key_digests
 from migrate.values import LogicalType
 from migrate.verify.causes import cause_of_row
-from migrate.verify.verdict import Cell, Difference, Note
+from migrate.verify.notes import Note
+from migrate.verify.verdict import Cell, Difference
 
 
 class Shown:

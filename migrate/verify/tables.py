@@ -21,6 +21,7 @@ from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
+from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
@@ -28,18 +29,7 @@ from migrate.verify.shown import Shown
 from migrate.verify.sql_scan import Place, Scan, scan_by_sql
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
-from migrate.verify.verdict import (
-    KINDS,
-    Coverage,
-    Note,
-    NotVerified,
-    SideName,
-    TargetResult,
-    Verdict,
-    Verification,
-    unsteady,
-    worst,
-)
+from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, worst
 from migrate.verify.widening import INT64_DIGITS, widened
 
 _WIDE_DIGITS: Final = 38

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 from migrate.stores.port import ANOMALY
 from migrate.units import count_text, rows_text
 from migrate.verify.buckets import BUCKETS, buckets_of
+from migrate.verify.notes import Note, NotVerified, UnreadRow
 from migrate.verify.rows import KEY
 from migrate.verify.shown import Shown
-from migrate.verify.verdict import Cell, Difference, Kind, Note, NotVerified, UnreadRow
+from migrate.verify.verdict import Cell, Difference, Kind
 
 _SHOWN: Final = 5
 _LOOKED_AT: Final = 100

@@ -33,6 +33,7 @@ from migrate.verify.findings import Evidence, Findings
 from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
+from migrate.verify.notes import Note, NotVerified
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
@@ -41,7 +42,7 @@ from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
-from migrate.verify.verdict import Coverage, Note, NotVerified, Verification
+from migrate.verify.verdict import Coverage, Verification
 from migrate.write.target import WriteTarget
 
 MOST_DIFFERENCES = 100

@@ -20,7 +20,19 @@ SOURCES = [
 ]
 
 
-FAMILIES = ("level_", "phase_", "verdict_", "means_", "kind_", "cause_", "explained_", "side_", "scan_", "reason_")
+FAMILIES = (
+    "level_",
+    "phase_",
+    "verdict_",
+    "means_",
+    "kind_",
+    "cause_",
+    "explained_",
+    "side_",
+    "scan_",
+    "reason_",
+    "step_",
+)
 """Beginnings of keys whose rest is a value."""
 
 

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from migrate.cli.screen import Screen, Settings
 from migrate.cli.texts import Lang
 from migrate.cli.verification import LISTED, verification_summary
-from migrate.verify.verdict import Cell, Difference, Note, TotalDifference, Verdict, Verification
+from migrate.verify.notes import Note
+from migrate.verify.verdict import Cell, Difference, TotalDifference, Verdict, Verification
 from tests.unit.report.samples import CHANGED, DIFFERENT, EQUAL, EQUAL_INVOICES, NOT_VERIFIED, WITH_RULES
 
 SAMPLES = {sample.verdict: sample for sample in (EQUAL, WITH_RULES, DIFFERENT, NOT_VERIFIED)}

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from migrate.verify.verdict import (
-    Cell,
-    Coverage,
-    Difference,
-    Note,
-    NotVerified,
-    Recorded,
-    TargetResult,
-    TotalDifference,
-    Verification,
-)
+from migrate.verify.notes import Note, NotVerified
+from migrate.verify.verdict import Cell, Coverage, Difference, Recorded, TargetResult, TotalDifference, Verification
 
 COLUMNS: Final = ("key", "kind", "number", "issued_at", "buyer_name", "buyer_tax_id", "net", "tax", "gross", "status")
 KEY: Final = "O-91110108MA00XY0A11-SD-2511200000000000000"

@@ -1,0 +1,138 @@
+"""What is said about a comparison: remarks about differences, and what was not verified and why, in both languages. Plain values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+_NO_VALUE: Final = re.compile(r"(.*) is no (exact )?([a-z]+(?:\([0-9, ]+\))?)", re.DOTALL)
+_NOT_HELD: Final = re.compile(r"(.*?) cannot be held: (.*)", re.DOTALL)
+_STRANGER: Final = re.compile(r"(.*) in a column of type (.*)", re.DOTALL)
+"""How stores end the sentence about a value that has no place in its column."""
+
+NOTES: Final[dict[str, tuple[str, str]]] = {
+    "multiplicity": ("how often it is there: {source} in the source, {target} in the target", "源侧 {source} 次，目标侧 {target} 次"),
+    "unit_refused": ("its unit is refused by the mapping's rules, so no row of it may be there", "其所属数据按映射规则应被拒收，不应有任何行写入"),
+    "loser_stands": (
+        "what stands there is the row of another source unit, which comes later and should have lost",
+        "现存内容属于另一条本应让位的源数据",
+    ),
+    "ledger_rejected": (
+        "the ledger has its unit as rejected ({reason}), which the replay does not find",
+        "台账将其所属数据记为拒收（{reason}），而重算并未得出该结论",
+    ),
+    "the_source": ("the source", "源库"),
+    "the_target": ("the target", "目标库"),
+    "both_tables": ("both tables", "两表"),
+    "rows_that_differ": ("rows that differ", "不一致的行"),
+    "a_total": ("a control total of {target}", "{target} 的控制总数"),
+    "unread": ("{rows} cannot be read without loss", "有 {count} 行无法无损读取"),
+    "unencoded": ("{rows} have no row encoding (docs/checksum.md)", "有 {count} 行没有行编码（见 docs/checksum.md）"),
+    "tables_empty": (
+        "are empty: a wrong name of another empty table looks the same (--allow-empty)",
+        "均为空：表名有误时的结果与此相同（--allow-empty）",
+    ),
+    "only_source": ("only the source has this column", "仅源表有此字段"),
+    "only_target": ("only the target has this column", "仅目标表有此字段"),
+    "types_differ": (
+        "its types have no common encoding: {source} on one side, {target} on the other",
+        "两侧类型没有共同的编码：一侧为 {source}，另一侧为 {target}",
+    ),
+    "not_complete": ("run {run} is {state}, not complete", "任务 {run} 的状态为 {state}，尚未完成"),
+    "fingerprint": (
+        "run {run} was made under another mapping, lookup, schema or version (its fingerprint differs)",
+        "任务 {run} 所用的映射、对照表、表结构或版本与现在不同（指纹不符）",
+    ),
+    "unsteady": (
+        "where both sides differ, its rows were others when they were read a second time: they change meanwhile, and nothing holds a snapshot of them (an engine without transactions, such as MyISAM); verify again when nobody writes",
+        "两侧不一致之处，第二次读取时数据已变：数据仍在变动，且其存储引擎（如 MyISAM）无快照；请在无人写入时重新核验",
+    ),
+    "second_reads": ("a second driver reads {columns} of the row {row} otherwise", "另一种驱动读出的 {row} 行，字段 {columns} 与此不同"),
+    "second_misses": ("a second driver does not find the row {row}", "另一种驱动找不到 {row} 行"),
+    "nothing_read": (
+        "nothing was read: an empty table and a wrong one look the same (--allow-empty)",
+        "没有读到任何数据：空表与表名有误的结果相同（--allow-empty）",
+    ),
+    "nothing_belongs": (
+        "of all that was read nothing belongs into a target, and nothing is there (--allow-empty)",
+        "读到的数据均不进入目标表，目标表中也没有数据（--allow-empty）",
+    ),
+}  # fmt: skip
+"""Remarks about a difference or about what was not verified, in English and Chinese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark: which of `NOTES`, and what is put into it. Its text is English in documents; people read it in their language."""
+
+    name: str
+    values: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, **values: object) -> Self:
+        """The remark of this name with these values."""
+        return cls(name, tuple((key, str(value)) for key, value in values.items()))
+
+    def text(self, *, chinese: bool = False) -> str:
+        """The sentence."""
+        return NOTES[self.name][chinese].format(**dict(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadRow:
+    """A row of which something cannot be read without loss: its key as canonical texts, and the reason as the store wrote it."""
+
+    key: Mapping[str, str | None]
+    reason: str
+
+    def told(self, *, chinese: bool = False) -> str:
+        """The reason; in Chinese, what is a sentence in it."""
+        return _in_chinese(self.reason) if chinese else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class NotVerified:
+    """Something that could not be compared: what, and why; a text is what a database or file says or is called, in its own words.
+
+    `rows`: where it is about rows, the first of `count`. `detail`: the reasons once more, as one text for documents.
+    """
+
+    what: str | Note
+    why: str | Note
+    rows: tuple[UnreadRow, ...] = ()
+    count: int = 0
+    detail: str = ""
+
+    def sentences(self, *, chinese: bool = False) -> tuple[str, str]:
+        """What, and why."""
+        what, why = (each.text(chinese=chinese) if isinstance(each, Note) else each for each in (self.what, self.why))
+        return what, why
+
+    def to_json(self) -> dict[str, Any]:
+        """Both sentences, and the rows where there are any."""
+        what, why = self.sentences()
+        document: dict[str, Any] = {"what": what, "why": f"{why}: {self.detail}" if self.detail else why}
+        if not self.rows:
+            return document
+        return {**document, "rows": [{"key": dict(each.key), "reason": each.reason} for each in self.rows]}
+
+
+def _in_chinese(reasons: str) -> str:
+    return "；".join(map(_one_in_chinese, reasons.split("; ")))
+
+
+def _one_in_chinese(reason: str) -> str:
+    if found := _NO_VALUE.fullmatch(reason):
+        return f"{found[1]} 不是{'精确的' if found[2] else ''} {found[3]} 值"
+    if found := _NOT_HELD.fullmatch(reason):
+        return f"{found[1]} 的值无法表示：{found[2]}"
+    if found := _STRANGER.fullmatch(reason):
+        return f"{found[1]}，却在类型为 {found[2]} 的字段中"
+    return reason
+
+
+def unsteady(what: str | Note) -> NotVerified:
+    """Of a side whose rows were others when they were read a second time: which of the two readings is true, nobody knows."""
+    return NotVerified(what, Note.of("unsteady"))
