@@ -40,7 +40,7 @@ from tests.rig.undo import Content, Key, keys_touched, taken_back
 
 pytestmark = pytest.mark.campaign
 
-EXAMPLES, STEPS = 50, 8
+EXAMPLES, STEPS = 40, 8
 """For each database; a tenth of the examples in every test run."""
 
 MAPPING = """
