@@ -141,34 +141,6 @@ def test_rows_outside_of_the_scope_are_nobodys_business(tmp_path: Path, database
     assert state(plan) == "rolled_back"
 
 
-NUMBERED = """
-mapping: numbered
-source: {table: src, key: [id]}
-targets:
-  - {table: numbered, key: [k], on_conflict: update, fields: {k: k, c: c}}
-"""
-
-
-def test_numbers_that_the_database_gave_come_back(tmp_path: Path, database_url: str) -> None:
-    """A number that the database draws is no field of the mapping, and yet the same after a restore, of rows overwritten and brought back."""
-    source, target = Database(f"sqlite:///{tmp_path / 'numbers.db'}"), Database(database_url)
-    source.run("CREATE TABLE src (id integer PRIMARY KEY, k varchar(9), c varchar(9))")
-    number = {
-        "sqlite": "integer PRIMARY KEY",
-        "postgresql": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-        "mariadb": "bigint AUTO_INCREMENT PRIMARY KEY",
-    }[target.kind]
-    target.run(f"CREATE TABLE numbered (id {number}, k varchar(9) NOT NULL UNIQUE, c varchar(9))")
-    target.insert("numbered", [{"k": k, "c": "old"} for k in ("a", "b", "c")])
-    plan_of(tmp_path, NUMBERED, source.url, database_url)
-    before = table_digests(target, "numbered")
-    created(tmp_path, database_url)
-    checked(tmp_path, database_url)
-    target.run("UPDATE numbered SET c = 'new' WHERE k = 'a'", "DELETE FROM numbered WHERE k = 'b'")
-    restored(tmp_path, database_url)
-    assert table_digests(target, "numbered") == before
-
-
 def test_a_row_that_others_point_at_stays_and_is_named(tmp_path: Path, database_url: str) -> None:
     """A row that is not in the backup, but has children outside of it, cannot go: it is named with the database's reason; the run stands as before."""
     target = Database(database_url)
