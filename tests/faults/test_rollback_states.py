@@ -257,7 +257,9 @@ def carried_out(job: Job) -> Ending:
     if job.strikes:
         return finished(job)
     scenario = job.scenario
-    options = RunOptions(scenario.source, scenario.target, batch_rows=scenario.batch_rows, workers=job.workers)
+    options = RunOptions(
+        scenario.source, scenario.target, batch_rows=scenario.batch_rows, workers=job.workers, no_backup=True
+    )
     try:
         if job.request is None:
             run(scenario.mappings, options, stop=StopToken(), listen=lambda _: None)

@@ -91,7 +91,7 @@ def rows_of(found: Outcome) -> tuple[object, ...]:
 
 def options(scenario: Scenario) -> RunOptions:
     """Several workers, small batches."""
-    return RunOptions(source=scenario.source, target=scenario.target, batch_rows=BATCH_ROWS, workers=3)
+    return RunOptions(source=scenario.source, target=scenario.target, batch_rows=BATCH_ROWS, workers=3, no_backup=True)
 
 
 def ran(scenario: Scenario) -> list[RunSummary]:

@@ -292,7 +292,9 @@ def prepared(
 
 def options(plan: Plan) -> RunOptions:
     """Those that the plan was made with."""
-    return RunOptions(source=plan.source.url, target=plan.target_url, batch_rows=plan.batch_rows, workers=1)
+    return RunOptions(
+        source=plan.source.url, target=plan.target_url, batch_rows=plan.batch_rows, workers=1, no_backup=True
+    )
 
 
 def refused(plan: Plan, request: Request, why: str, next_step: str) -> None:
