@@ -140,9 +140,9 @@ def test_a_batch_is_taken_back_and_run_does_it_again(migrate: Migrate, project: 
     migrate("run", "mapping.yaml", "--batch-rows", "2")
     looked = migrate("rollback", "mapping.yaml", "--batch", "0", "--dry-run")
     assert (looked.code, looked.out.splitlines()[-1]) == (0, "nothing stands in the way")
-    assert " of bills: 1 batches, 2 source rows, in paid" in looked.out
+    assert " of bills (batches: 1, source rows: 2) in paid" in looked.out
     done = migrate("rollback", "mapping.yaml", "--batch", "0", "--yes")
-    assert (done.code, done.out.splitlines()[-1]) == (0, "taken back: 1 batches, 2 source rows")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "taken back (batches: 1, source rows: 2)")
     assert [no for no, _ in stored(project)] == [5]
     stands = migrate("status", "mapping.yaml").out.splitlines()
     assert stands[0].startswith("bills  interrupted  ")

@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -83,6 +83,11 @@ class Running:
         """True as soon as the process was held or has ended; false when neither happened in that time."""
         return self._control.poll(seconds)
 
+    def until_stopping(self) -> None:
+        """Wait until the process has taken in that it is to stop; it is held meanwhile."""
+        kind, what = self._next()
+        assert kind == "stopping", f"expected to be told to stop, but: {kind} {what}"
+
     def let_go(self) -> None:
         """Let it go on from where it is held."""
         self._control.send("go")
@@ -120,6 +125,11 @@ class Running:
         self._control.close()
 
     def _hear(self) -> tuple[str, Any]:
+        """The next word but "stopping", which only who asks for it waits for."""
+        heard = self._next()
+        return self._next() if heard[0] == "stopping" else heard
+
+    def _next(self) -> tuple[str, Any]:
         assert self._control.poll(DEADLINE_SECONDS), "the process hangs"
         heard: tuple[str, Any] = self._control.recv()
         return heard
@@ -160,10 +170,10 @@ def _run(job: Job, control: Connection) -> None:
         shorten_idle_transactions()
     if job.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes, job.file_bytes))
-    control.send(("ended", _outcome(job, watch)))
+    control.send(("ended", _outcome(job, watch, lambda: control.send(("stopping", None)))))
 
 
-def _outcome(job: Job, watch: Any) -> Ending:
+def _outcome(job: Job, watch: Any, tell: Callable[[], None]) -> Ending:
     from migrate.backup.opened import Wanted
     from migrate.backup.restore import restore
     from migrate.cli.signals import beside, stop_on_signals
@@ -194,7 +204,13 @@ def _outcome(job: Job, watch: Any) -> Ending:
         # Rows of others are there already.
         no_backup=True,
     )
-    stop = StopToken()
+
+    class Telling(StopToken):
+        def set(self, reason: str = "interrupted") -> None:
+            super().set(reason)
+            tell()
+
+    stop = Telling()
     code, error = 0, ""
     runs: tuple[dict[str, Any], ...] = ()
     try:

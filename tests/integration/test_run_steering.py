@@ -157,6 +157,7 @@ def test_a_signal_lets_the_batch_in_hand_finish(scenario: Scenario, number: sign
     with started(Job(scenario, workers=1, strikes=(IN_THE_THIRD_BATCH,))) as running:
         running.until_held()
         running.send(number)
+        running.until_stopping()
         running.let_go()
         stopped = running.ending()
     assert stopped.code == 130, stopped
