@@ -35,7 +35,8 @@ def test_the_first_signal_asks_to_stop(number: signal.Signals) -> None:
 def test_a_signal_before_a_command_listens_is_an_interruption(number: signal.Signals) -> None:
     """While it still loads its libraries, either signal ends it with exit 130 and a word about it."""
     script = (
-        "import click, os, sys; from migrate.cli import cli, main;"
+        # Who starts the tests in the background may have told their children to ignore Ctrl-C.
+        "import click, os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from migrate.cli import cli, main;"
         f"cli.add_command(click.Command('load', callback=lambda: os.kill(os.getpid(), {int(number)})));"
         "sys.exit(main(['load']))"
     )
