@@ -70,6 +70,7 @@ class GenericSource:
             self._version = ".".join(str(part) for part in connection.dialect.server_version_info or ("unknown",))
             self.nulls_first = _nulls_first(connection)
         if found is None:
+            engine.dispose()
             raise UnknownTable(spec.table, where=redacted(engine.url))
         self.shape = found[1]
         self.table = GenericTable(*found, engine.dialect.name)

@@ -19,6 +19,7 @@ from migrate.checksum.contract import Contract, encodable
 from migrate.checksum.vectorised import row_digests
 from migrate.engine.plan import Plan
 from migrate.errors import MigrateError
+from migrate.stores.generic import GenericSource
 from migrate.stores.generic import open_source as open_by_sqlalchemy
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, SourceReader
@@ -105,10 +106,18 @@ def second_opinion(plan: Plan, sample: Sample) -> SecondOpinion | None:
     if rows is None or not _has_second(plan):
         return None
     try:
-        with closing(_Pair(plan)) as pair:
-            return pair.opinion(rows)
+        second = open_by_sqlalchemy(_read_only(plan.source))
     except MigrateError as error:
         return SecondOpinion(0, unable=error.message)
+    try:
+        columns = _shared(plan.source_shape, second.shape, plan.program.source_columns)
+        if not set(plan.program.unit_columns) <= {name for name, _ in columns}:
+            return SecondOpinion(0, unable="the key has another type there")
+        return _Pair(plan, second, Contract(columns, plan.program.unit_columns)).opinion(rows)
+    except MigrateError as error:
+        return SecondOpinion(0, unable=error.message)
+    finally:
+        second.engine.dispose()
 
 
 def _has_second(plan: Plan) -> bool:
@@ -140,17 +149,13 @@ class _Rows:
 class _Pair:
     """Both ways to read one table."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, second: GenericSource, contract: Contract) -> None:
         self._spec = plan.source
-        self._second = open_by_sqlalchemy(_read_only(plan.source))
-        columns = _shared(plan.source_shape, self._second.shape, plan.program.source_columns)
-        self._contract = Contract(columns, plan.program.unit_columns)
+        self._second = second
+        self._contract = contract
 
     def opinion(self, rows: pa.Table) -> SecondOpinion:
         """The sample beside the second driver's reading of it."""
-        names = [name for name, _ in self._contract.columns]
-        if not set(self._contract.key) <= set(names):
-            return SecondOpinion(0, unable="the key has another type there")
         for name in self._contract.key:
             rows = rows.filter(pc.is_valid(rows[name]))
         first = _Rows(rows, self._contract)
@@ -158,10 +163,6 @@ class _Pair:
             second = self._picked(reader, first.at)
         suspects = [key for key in first.at if not _same(first, second, key)]
         return SecondOpinion(len(first.at), self._still_different(suspects) if suspects else None)
-
-    def close(self) -> None:
-        """Free the second driver's connections."""
-        self._second.engine.dispose()
 
     def _still_different(self, suspects: list[Key]) -> Note | None:
         """The first of these rows that is not the same to both when they read it anew."""
