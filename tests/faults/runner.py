@@ -173,6 +173,18 @@ def _run(job: Job, control: Connection) -> None:
     control.send(("ended", _outcome(job, watch, lambda: control.send(("stopping", None)))))
 
 
+def _telling(tell: Callable[[], None]) -> Any:
+    """A stop that tells once it is set."""
+    from migrate.engine.stop import StopToken
+
+    class Telling(StopToken):
+        def set(self, reason: str = "interrupted") -> None:
+            super().set(reason)
+            tell()
+
+    return Telling()
+
+
 def _outcome(job: Job, watch: Any, tell: Callable[[], None]) -> Ending:
     from migrate.backup.opened import Wanted
     from migrate.backup.restore import restore
@@ -180,7 +192,6 @@ def _outcome(job: Job, watch: Any, tell: Callable[[], None]) -> Ending:
     from migrate.engine.events import PhaseStarted, RunEnded, RunStarted
     from migrate.engine.options import RunOptions
     from migrate.engine.run import run
-    from migrate.engine.stop import StopToken
     from migrate.errors import MigrateError
     from migrate.rollback.request import Request
     from migrate.rollback.rollback import rollback
@@ -204,13 +215,7 @@ def _outcome(job: Job, watch: Any, tell: Callable[[], None]) -> Ending:
         # Rows of others are there already.
         no_backup=True,
     )
-
-    class Telling(StopToken):
-        def set(self, reason: str = "interrupted") -> None:
-            super().set(reason)
-            tell()
-
-    stop = Telling()
+    stop = _telling(tell)
     code, error = 0, ""
     runs: tuple[dict[str, Any], ...] = ()
     try:
