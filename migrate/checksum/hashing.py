@@ -45,6 +45,17 @@ def sha256(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Mask | None]:
     return _bytes_of_hex(written.to_arrow(compat_level=OFFSETS)).reshape(-1, 32), unknown
 
 
+def sha256_of_bytes(content: pa.Array, salt: str) -> pa.Array:
+    """SHA-256 of `salt` and each value of a binary column: fixed_size_binary(32); null of null."""
+    salted = pc.binary_join_element_wise(pa.scalar(salt.encode()), content, pa.scalar(b""))
+    digests = _hashed(_series(salted), _SHA256_HEX)
+    unknown = _nulls(digests)
+    written = digests if unknown is None else digests.fill_null("0" * 64)
+    raw = _bytes_of_hex(written.to_arrow(compat_level=OFFSETS))
+    validity = None if unknown is None else pa.py_buffer(np.packbits(~unknown, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(32), len(content), [validity, pa.py_buffer(raw)])
+
+
 def xxhash64(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], Mask | None]:
     """XXH64 (seed 0) of each text of a binary column, 0 where it has none; otherwise as `sha256`."""
     hashes = _hashed(valid_utf8(texts), _XXH64)

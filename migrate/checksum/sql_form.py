@@ -42,9 +42,10 @@ class StoredRelation:
 
 @dataclass(frozen=True, slots=True)
 class SqlForm:
-    """Expressions of type text over the relation's alias: `row` is the encoding of all fields, `key` that of the key fields."""
+    """Expressions over the relation's alias: `row` is the encoding of all fields as text, `row_bytes` the same as bytes, `key` that of the key fields as text."""
 
     row: str
+    row_bytes: str
     key: str
 
 
@@ -65,7 +66,8 @@ def sql_form(contract: Contract, relation: StoredRelation) -> SqlForm | NoSqlFor
     ]
     if reasons:
         return NoSqlForm("; ".join(reasons))
-    return SqlForm(join(_fields(contract.columns, relation)), join(_fields(contract.key_columns, relation)))
+    row = join(_fields(contract.columns, relation))
+    return SqlForm(row, _BYTES[relation.dialect](row), join(_fields(contract.key_columns, relation)))
 
 
 def _fields(columns: tuple[tuple[str, LogicalType], ...], relation: StoredRelation) -> list[str]:
@@ -76,3 +78,4 @@ def _fields(columns: tuple[tuple[str, LogicalType], ...], relation: StoredRelati
 _REFUSALS = {"postgresql": sql_postgres.refusal, "mariadb": sql_mariadb.refusal}
 _FIELDS = {"postgresql": sql_postgres.field, "mariadb": sql_mariadb.field}
 _JOINS = {"postgresql": sql_postgres.joined, "mariadb": sql_mariadb.joined}
+_BYTES = {"postgresql": sql_postgres.utf8, "mariadb": sql_mariadb.utf8}

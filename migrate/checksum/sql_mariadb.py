@@ -49,6 +49,11 @@ def joined(fields: Sequence[str]) -> str:
     return f"concat({','.join(fields)})"
 
 
+def utf8(text: str) -> str:
+    """A text as the server sends it in a session of UTF-8: that is its bytes."""
+    return text
+
+
 def _text(column: StoredColumn, logical: LogicalType) -> str:
     plain = f"convert({column.sql} USING utf8mb4)"
     text = plain if logical.keeps_spaces else f"rtrim({plain})"

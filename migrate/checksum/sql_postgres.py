@@ -53,7 +53,12 @@ def _text(column: StoredColumn, logical: LogicalType) -> str:
 
 def sha256(text: str) -> str:
     """SHA-256 of a text's UTF-8, hex."""
-    return f"encode(sha256(convert_to({text},'UTF8')),'hex')"
+    return f"encode(sha256({utf8(text)}),'hex')"
+
+
+def utf8(text: str) -> str:
+    """A text's UTF-8 as bytea."""
+    return f"convert_to({text},'UTF8')"
 
 
 def _canonical(column: StoredColumn, logical: LogicalType) -> str:

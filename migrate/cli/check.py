@@ -15,7 +15,8 @@ from migrate.cli.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.engine.options import RunOptions
-    from migrate.mapping import Finding, Mapping
+    from migrate.mapping.findings import Finding
+    from migrate.mapping.model import Mapping
 
 
 @click.command(cls=Command, example="migrate check mapping.yaml")
@@ -37,7 +38,7 @@ def check(screen: Screen, mappings: tuple[Path, ...], *, offline: bool, **chosen
 
 def _check(mapping: Mapping, options: RunOptions | None) -> list[Finding]:
     from migrate.engine.databases import databases_of
-    from migrate.mapping import check_mapping
+    from migrate.mapping.checking import check_mapping
 
     if options is None:
         return check_mapping(mapping, None, None)

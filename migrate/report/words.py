@@ -87,6 +87,7 @@ SHARED: Final[dict[str, tuple[str, str]]] = {
     "reason_poison": ("rows without an encoding", "存在无法编码的行"),
     "reason_slower": ("faster on a sample", "抽样实测更快"),
     "reason_faster": ("faster on a sample", "抽样实测更快"),
+    "reason_records": ("both databases write such rows alike", "两侧数据库的行二进制形式相同"),
     "scan_tested": ("rows tested: {count}", "自检 {count} 行"),
     "looks": (
         "looks at both sides: {looks}; rows that differed at first and no longer did: {settled}",

@@ -143,7 +143,7 @@ class MariaReader:
     def beside(
         self, expression: str, columns: tuple[str, ...], origin: str, tail: str
     ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
-        """Rows of `origin` as `read` has them, and beside each the text of `expression` as bytes."""
+        """Rows of `origin` as `read` has them, and beside each the bytes of `expression`."""
         readout = Readout(self._chosen(columns), _ALIAS)
         sql = f"SELECT {expression}, {readout.select_list} FROM {origin} AS {_ALIAS} {tail}"
         for encoded, *arrays in self._chunks(sql, _WHOLE):

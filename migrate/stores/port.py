@@ -93,7 +93,7 @@ class SqlReader(Protocol):
     def beside(
         self, expression: str, columns: tuple[str, ...], origin: str, tail: str
     ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
-        """Rows as `read` has them, and beside each the text of `expression` as UTF-8 (binary), in one statement and so of the same row.
+        """Rows as `read` has them, and beside each the value of `expression` (bytes, in SQL), in one statement and so of the same row.
 
         `origin` stands behind FROM, in the place of the relation, under its alias and with its columns; `tail` behind both.
         """

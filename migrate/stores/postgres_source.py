@@ -44,6 +44,7 @@ _ENCODED: Final = "_encoded"
 _SAVEPOINT: Final = "asked"
 _TID_BITS: Final = 16
 _TABLE_CHUNK: Final = 1 << 24
+_BESIDE_CHUNK: Final = 1 << 22
 _TID_DTYPE: Final = np.dtype([("block", ">u4"), ("offset", ">u2")])
 _READ_SETTINGS: Final = {
     "default_transaction_read_only": "on",
@@ -206,11 +207,11 @@ class PostgresReader:
     def beside(
         self, expression: str, columns: tuple[str, ...], origin: str, tail: str
     ) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
-        """Rows of `origin` as `read` has them, and beside each the text of `expression` as bytes."""
+        """Rows of `origin` as `read` has them, and beside each the value of `expression`, a bytea."""
         readout = self._source.readout(columns)
-        encoded = f"convert_to({expression}, 'UTF8') AS {quote(_ENCODED)}"
+        encoded = f"{expression} AS {quote(_ENCODED)}"
         statement = f"SELECT {encoded}, {readout.select_list} FROM {origin} AS {_ALIAS} {tail}"
-        with self._undone(), closing(self._connection.stream(statement, _TABLE_CHUNK)) as batches:
+        with self._undone(), closing(self._connection.stream(statement, _BESIDE_CHUNK)) as batches:
             for batch in batches:
                 converted = readout.convert(batch)
                 yield converted.column(0), converted.select(range(1, converted.num_columns))

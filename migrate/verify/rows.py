@@ -70,13 +70,18 @@ class Parts:
         """For each key digest whether its bucket differs."""
         return np.asarray(self._part_of[buckets_of(keys)] >= 0)
 
-    def add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array) -> None:
-        """Keep those of `rows` that lie in a differing bucket; rows without digest are in none."""
+    def add(
+        self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array, summed: pa.Array | None = None
+    ) -> None:
+        """Keep those of `rows` that lie in a differing bucket; rows without digest are in none.
+
+        `summed`: what the sums of this side are over, where that is not `digests`.
+        """
         known = np.asarray(keys.is_valid()) & np.asarray(digests.is_valid())
         part = np.where(known, self._part_of[buckets_of(keys)], -1)
         if side in self._again:
             mine = pa.array(part >= 0)
-            self._again[side].add(keys.filter(mine), digests.filter(mine))
+            self._again[side].add(keys.filter(mine), (digests if summed is None else summed).filter(mine))
         for number in np.unique(part[part >= 0]).tolist():
             at = pa.array(np.flatnonzero(part == number))
             kept = rows.take(at).append_column(KEY, keys.take(at).cast(pa.binary()))

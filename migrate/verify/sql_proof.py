@@ -58,7 +58,7 @@ def proven_on_extremes(reader: SqlReader, relation: StoredRelation, contract: Co
 def _proven(reader: SqlReader, contract: Contract, form: SqlForm, origin: str, tail: str) -> Proof:
     names = tuple(name for name, _ in contract.columns)
     rows, differs = 0, None
-    for encoded, batch in reader.beside(form.row, names, origin, tail):
+    for encoded, batch in reader.beside(form.row_bytes, names, origin, tail):
         # A result is read to its end: the connection is free only then.
         differs = differs or first_difference(contract, encoded, batch)
         rows += batch.num_rows

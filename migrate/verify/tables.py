@@ -22,11 +22,12 @@ from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
 from migrate.verify.notes import Note, NotVerified, unsteady
+from migrate.verify.records import RECORD, Records, records_of
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
 from migrate.verify.shown import Shown
-from migrate.verify.sql_scan import Place, Scan, scan_by_sql
+from migrate.verify.sql_scan import Place, Scan, scan_by_sql, streamed
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
 from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, worst
@@ -77,9 +78,7 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
             name: open_now.enter_context(closing(_Table(name, spec, subject, nonce))) for name, spec in specs.items()
         }
         began = sides["source"].now()
-        faults = walk_both(
-            lambda: sides["source"].sum_up(asked.scan, watch), lambda: sides["target"].sum_up(asked.scan, watch)
-        )
+        faults = _sum_up(asked.scan, sides, watch)
         targets: dict[str, TargetResult] = {}
         if not faults:
             compared, faults = _rows(asked, subject, sides, watch)
@@ -119,38 +118,58 @@ class _Table:
         self._table = spec.relation
         self.sums = BucketSums()
         self.coverage: Coverage | None = None
-        self._contract = subject.contract
-        self._nonce = nonce
-        self._reader = open_source(spec).reader()
+        self._records: Records | None = None
+        self.contract = subject.contract
+        self.nonce = nonce
+        self.reader = open_source(spec).reader()
         self.unread = UnreadTally(Shown(subject.contract, subject.key))
 
     def now(self) -> str:
         """The database's clock."""
-        return self._reader.now()
+        return self.reader.now()
 
     def sum_up(self, scan: Scan, watch: Watch) -> None:
         """Sum up all rows, by the database or as they are read."""
-        found = scan_by_sql(self._reader, self._contract, self._nonce, scan, Place(self._name, self._table))
+        found = scan_by_sql(self.reader, self.contract, self.nonce, scan, Place(self._name, self._table))
         self.coverage = found.coverage
         if found.sums is not None:
             self.sums = found.sums
             watch(self._name, self.sums.count)
             return
         for rows, unread in self._chunks(watch):
-            self.sums.add(key_digests(rows, self._contract), row_digests(rows, self._contract, self._nonce))
+            self.sums.add(key_digests(rows, self.contract), row_digests(rows, self.contract, self.nonce))
             self.unread.add(unread)
+
+    def sum_up_records(self, records: Records, watch: Watch) -> None:
+        """Sum up the records of all rows, until one has none: it is in `sums.poison` then, and the sums are of no use."""
+        self._records = records
+        self.coverage = streamed(Place(self._name, self._table), "records").coverage
+        with closing(records.read(self.contract.key)) as tables:
+            for rows in tables:
+                watch(self._name, rows.num_rows)
+                self.sums.add(key_digests(rows, self.contract), rows[RECORD].combine_chunks())
+                if self.sums.poison:
+                    return
+
+    def begin_again(self) -> None:
+        """Forget the sums, and how they came about."""
+        self.sums, self.coverage, self._records = BucketSums(), None, None
 
     def keep(self, parts: Parts, watch: Watch) -> None:
         """Keep the rows of differing buckets."""
         unread: Kept = "unread" if self._name == "target" else "unread_source"
         for whole, odd in self._chunks(watch):
             for kept, rows in ((self._name, whole), (unread, odd)):
-                digests = row_digests(rows, self._contract, self._nonce)
-                parts.add(kept, rows, key_digests(rows, self._contract), digests)
+                digests = row_digests(rows, self.contract, self.nonce)
+                keys = key_digests(rows, self.contract)
+                if self._records is None:
+                    parts.add(kept, rows, keys, digests)
+                else:
+                    parts.add(kept, rows.drop_columns([RECORD]), keys, digests, rows[RECORD].combine_chunks())
 
     def close(self) -> None:
         """Free the connection."""
-        self._reader.close()
+        self.reader.close()
 
     @property
     def count(self) -> int:
@@ -158,12 +177,36 @@ class _Table:
         return self.sums.count + self.unread.count
 
     def _chunks(self, watch: Watch) -> Iterator[tuple[pa.Table, pa.Table]]:
-        names = tuple(name for name, _ in self._contract.columns)
-        for batch in self._reader.scan(names, CHUNK_BYTES):
-            rows = pa.Table.from_batches([batch])
+        for rows in self._tables(tuple(name for name, _ in self.contract.columns)):
             watch(self._name, rows.num_rows)
             whole, odd = split_unreadable(rows)
-            yield widened(whole, self._contract), widened(odd, self._contract).append_column(ANOMALY, odd[ANOMALY])
+            yield self._typed(whole.drop_columns([ANOMALY])), self._typed(odd)
+
+    def _tables(self, names: tuple[str, ...]) -> Iterator[pa.Table]:
+        if self._records is not None:
+            yield from self._records.read(names)
+        else:
+            yield from (pa.Table.from_batches([batch]) for batch in self.reader.scan(names, CHUNK_BYTES))
+
+    def _typed(self, rows: pa.Table) -> pa.Table:
+        """The contract's columns in its types, and what else stands beside them."""
+        typed = widened(rows, self.contract)
+        for name in (ANOMALY, RECORD):
+            typed = typed.append_column(name, rows[name]) if name in rows.column_names else typed
+        return typed
+
+
+def _sum_up(scan: Scan, sides: dict[SideName, _Table], watch: Watch) -> list[NotVerified]:
+    """Sum up both sides in forms that can be compared; what could not be summed up."""
+    source, target = sides["source"], sides["target"]
+    pair = records_of(source.contract, source.reader, target.reader, source.nonce) if scan == "auto" else None
+    if pair is not None:
+        faults = walk_both(lambda: source.sum_up_records(pair[0], watch), lambda: target.sum_up_records(pair[1], watch))
+        if not faults and not any(each.sums.poison for each in sides.values()):
+            return []
+        for each in sides.values():
+            each.begin_again()
+    return walk_both(lambda: source.sum_up(scan, watch), lambda: target.sum_up(scan, watch))
 
 
 def _as_declared(shape: TableShape) -> TableShape:

@@ -37,6 +37,7 @@ Reason = Literal[
     "poison",
     "slower",
     "faster",
+    "records",
 ]
 """Why a table was scanned as it was (docs/checksum.md)."""
 

@@ -44,7 +44,7 @@ def read_with_form(table: Table, key: tuple[str, ...]) -> tuple[Contract, SqlFor
         assert isinstance(reader, SqlReader)
         form = sql_form(contract, reader.stored())
         assert isinstance(form, SqlForm), form
-        found = list(reader.beside(form.row, tuple(table.types), reader.stored().sql, ""))
+        found = list(reader.beside(form.row_bytes, tuple(table.types), reader.stored().sql, ""))
     rows = pa.Table.from_batches([batch for _, batch in found])
     return contract, form, rows, [each for encoded, _ in found for each in encoded.to_pylist()]
 

@@ -12,7 +12,9 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from migrate.mapping import Mapped, Program, Transformer, compile_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.program import Program
+from migrate.mapping.transformer import Mapped, Transformer
 from tests.unit.mapping.harness import INTEGER, MONEY, TEXT, assert_complete, column, mapping_of, table
 
 LISTS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

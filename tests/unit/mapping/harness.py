@@ -12,8 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from migrate.mapping import Mapped, Mapping, Program, Transformer, compile_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.model import Mapping
+from migrate.mapping.program import Program
 from migrate.mapping.reader import parse_mapping
+from migrate.mapping.transformer import Mapped, Transformer
 from migrate.mapping.types import parse_type
 from migrate.values import Column, LogicalType, TableShape, UniqueKey
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migrate.mapping import Mapping, check_mapping
+from migrate.mapping.checking import check_mapping
 from migrate.mapping.draft import FILL_IN, Draft, draft_mapping
+from migrate.mapping.model import Mapping
 from migrate.mapping.reader import parse_mapping
 from migrate.values import LogicalType, TableShape
 from tests.unit.mapping.harness import INTEGER, MONEY, column, table

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import Mapping, MappingErrors, check_lookup, load_file_lookup, lookup_path
+from migrate.mapping.findings import MappingErrors
+from migrate.mapping.lookups import check_lookup, load_file_lookup, lookup_path
+from migrate.mapping.model import Mapping
 from migrate.mapping.reader import parse_mapping
 
 

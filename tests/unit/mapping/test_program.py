@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import MappingErrors, Transformer, compile_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.findings import MappingErrors
+from migrate.mapping.transformer import Transformer
 from migrate.values import LogicalType, TableShape, UniqueKey
 from tests.unit.mapping.harness import (
     INTEGER,

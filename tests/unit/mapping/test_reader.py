@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import MappingErrors, check_mapping, read_mapping
+from migrate.mapping.checking import check_mapping
+from migrate.mapping.findings import MappingErrors
 from migrate.mapping.model import Amount
-from migrate.mapping.reader import parse_mapping
+from migrate.mapping.reader import parse_mapping, read_mapping
 
 TARGET = "targets:\n  - table: t\n    key: [a]\n    fields:\n"
 

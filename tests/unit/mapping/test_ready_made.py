@@ -14,7 +14,12 @@ from click.testing import CliRunner
 
 from fixtures.cli import main as fixtures
 from migrate.invoice.schema import METADATA
-from migrate.mapping import Mapped, Program, Transformer, check_mapping, compile_mapping, load_file_lookup, read_mapping
+from migrate.mapping.checking import check_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.lookups import load_file_lookup
+from migrate.mapping.program import Program
+from migrate.mapping.reader import read_mapping
+from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source, open_target
 from migrate.values import KeyRange
 from tests.unit.mapping.harness import assert_complete

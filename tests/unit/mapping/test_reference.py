@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from migrate.mapping import check_mapping
+from migrate.mapping.checking import check_mapping
 from migrate.mapping.functions import FUNCTIONS
 from migrate.mapping.reader import parse_mapping
 from migrate.mapping.reference import markdown, schema_json

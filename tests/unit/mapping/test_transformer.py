@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import Transformer, compile_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.transformer import Transformer
 from tests.unit.mapping.harness import (
     INTEGER,
     MONEY,

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from migrate.errors import InputError
-from migrate.mapping import Finding, MappingErrors, check_mapping, compile_mapping, read_mapping
+from migrate.mapping.checking import check_mapping
+from migrate.mapping.compile import compile_mapping
+from migrate.mapping.findings import Finding, MappingErrors
+from migrate.mapping.reader import read_mapping
 from tests.unit.mapping.shapes import INVOICE, SOURCE, STATES, TOTALS
 
 FOLDER = Path(__file__).parent / "wrong"
