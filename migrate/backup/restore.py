@@ -60,7 +60,7 @@ from migrate.mapping.model import Mapping as MappingFile
 from migrate.mapping.reader import read_mapping
 from migrate.rollback.attempt import Attempt, attempting
 from migrate.stores.port import TargetStore
-from migrate.write.transaction import AlreadyApplied, BatchId
+from migrate.write.transaction import AlreadyApplied
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def _require_equal(table: str, stored: SetDigest, expected: SetDigest) -> None:
 
 def _finish(attempt: Attempt, manifest: Manifest) -> dict[str, TableRestored]:
     run, ledger = attempt.run, attempt.ledger
-    attempt.persist(partial(_take_counts_back, attempt, _balance_number(attempt)), "taking the counts back")
+    attempt.lane.persist(partial(_take_counts_back, attempt, _balance_number(attempt)), "taking the counts back")
     done = _done(attempt, manifest)
     for each in read_passes(ledger, run.run):
         if each.ended_ms is None:
@@ -237,9 +237,9 @@ def _take_counts_back(attempt: Attempt, number: int) -> None:
     """One entry after which the run's counts and digests sum up to nothing; its pending units are forgotten."""
     run, pending = attempt.run.run, attempt.ledger.tables.pending
     entries = read_entries(attempt.ledger, run)
-    transaction = attempt.transaction(BatchId(run, attempt.pass_no, number))
+    transaction = attempt.lane.transaction(number)
     try:
-        session = attempt.session
+        session = attempt.lane.session
         transaction.begin("restore")
         session.execute(sa.delete(pending).where(pending.c.run == run))
         record = transaction.record

@@ -19,7 +19,7 @@ from migrate.ledger.counts import Counts
 from migrate.ledger.runs import read_entries
 from migrate.rollback.attempt import Attempt
 from migrate.units import rows_text
-from migrate.write.transaction import AlreadyApplied, BatchId
+from migrate.write.transaction import AlreadyApplied
 
 SHOWN: Final = 20
 """Rows that a refusal names in its text; all of them are in its `rows`."""
@@ -88,7 +88,7 @@ class Rounds:
             )
         began = time.monotonic()
         self._number += 1
-        outcome, attempts = attempt.persist(
+        outcome, attempts = attempt.lane.persist(
             partial(self._one, job, rows, self._number), f"restoring a part of {job.table.kept.name}"
         )
         if outcome is None or outcome.changed:
@@ -109,8 +109,8 @@ class Rounds:
 
     def _one(self, job: _Job, rows: pa.Table, number: int) -> Outcome | None:
         attempt = self._attempt
-        session = attempt.session
-        transaction = attempt.transaction(BatchId(attempt.run.run, attempt.pass_no, number))
+        session = attempt.lane.session
+        transaction = attempt.lane.transaction(number)
         try:
             transaction.begin("restore")
             outcome = job.table.delete(session, rows) if job.how == "delete" else job.table.write(session, rows)

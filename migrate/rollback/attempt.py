@@ -1,11 +1,12 @@
-"""Hold a run for the length of one attempt to take it back, by its undo records or from a backup: lease kept alive, one connection, the reason of its end recorded."""
+"""Hold a run for the length of one attempt to take it back, by its undo records or from a backup: lease kept alive, the reason of its end recorded."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from migrate.engine.drive import record_tables
 from migrate.engine.events import Listener, Notice, RunEnded, RunStarted
@@ -24,9 +25,60 @@ from migrate.write.transaction import BatchId, BatchTransaction
 
 T = TypeVar("T")
 
+LANES: Final = 2
+"""One batch changes rows while the next one locks its own and looks at them."""
+
+
+class Lane:
+    """One connection through which batches go back, opened and registered when first needed, and anew after it was lost. For one thread at a time."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._session: TargetSession | None = None
+
+    @property
+    def session(self) -> TargetSession:
+        """The connection to the target."""
+        if self._session is None:
+            attempt = self._attempt
+            session = attempt.ledger.store.session()
+            try:
+                register_worker(attempt.ledger, attempt.lease, attempt.next_worker(), session.backend())
+            except BaseException:
+                session.close()
+                raise
+            self._session = session
+        return self._session
+
+    def transaction(self, number: int) -> BatchTransaction:
+        """The transaction of the attempt's batch of this number, not begun."""
+        attempt = self._attempt
+        batch = BatchId(attempt.run.run, attempt.pass_no, number)
+        return BatchTransaction(attempt.ledger, self.session, attempt.lease, batch, attempt.tables)
+
+    def persist(self, step: Callable[[], T], what: str, at_fault: Callable[[], None] = lambda: None) -> tuple[T, int]:
+        """What a step returns, and at which attempt; faults that may pass are got over, and `at_fault` hears of each."""
+
+        def after(fault: TransientFault) -> None:
+            if isinstance(fault, ConnectionLost):
+                self.close()
+            at_fault()
+
+        attempt = self._attempt
+        return Retries(attempt.run.mapping, attempt.stop, attempt.listen).persist(step, what, after)
+
+    def close(self) -> None:
+        """Free the connection."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
 
 class Attempt:
-    """One attempt at taking one run back, in a pass of kind `rollback` or `restore`: what it has in hand. The caller took the lease."""
+    """One attempt at taking one run back, in a pass of kind `rollback` or `restore`: what it has in hand. The caller took the lease.
+
+    `lanes`: how many batches can be in hand at a time; the first lane does for everything that comes one after the other.
+    """
 
     def __init__(
         self, ledger: HeldLedger, run: Run, lease: Lease, current: Pass, stop: StopToken, listen: Listener
@@ -43,32 +95,19 @@ class Attempt:
         self.outcome: State = "rolled_back"
         self.heartbeat = Heartbeat(Ledger(ledger.store, ledger.tables.metadata.schema), lease)
         self.throttle = Throttle(run.mapping, self.heartbeat, stop, listen)
+        self.tables = record_tables(ledger)
+        self.lanes = tuple(Lane(self) for _ in range(1 if ledger.store.writers == 1 else LANES))
         self._began_ms = current.started_ms
-        self._tables = record_tables(ledger)
-        self._session: TargetSession | None = None
-        self._connections = 0
+        self._connections = itertools.count()
 
     @property
-    def session(self) -> TargetSession:
-        """The connection to the target, opened and registered when first needed."""
-        if self._session is None:
-            session = self.ledger.store.session()
-            try:
-                register_worker(self.ledger, self.lease, f"{self.kind}.{self._connections}", session.backend())
-            except BaseException:
-                session.close()
-                raise
-            self._connections += 1
-            self._session = session
-        return self._session
+    def lane(self) -> Lane:
+        """The first lane."""
+        return self.lanes[0]
 
-    def transaction(self, batch: BatchId) -> BatchTransaction:
-        """A batch transaction through the connection, not begun."""
-        return BatchTransaction(self.ledger, self.session, self.lease, batch, self._tables)
-
-    def persist(self, step: Callable[[], T], what: str) -> tuple[T, int]:
-        """What a step returns, and at which attempt; faults that may pass are got over."""
-        return Retries(self.run.mapping, self.stop, self.listen).persist(step, what, self._after_fault)
+    def next_worker(self) -> str:
+        """A name for a connection, unique within the epoch."""
+        return f"{self.kind}.{next(self._connections)}"
 
     def obey(self) -> None:
         """Raise Paused when an operator asked for it since the rollback began, Interrupted on a signal, Fenced when the lease is lost."""
@@ -79,14 +118,9 @@ class Attempt:
             )
 
     def close(self) -> None:
-        """Free the connection."""
-        if self._session is not None:
-            self._session.close()
-        self._session = None
-
-    def _after_fault(self, fault: TransientFault) -> None:
-        if isinstance(fault, ConnectionLost):
-            self.close()
+        """Free the connections."""
+        for each in self.lanes:
+            each.close()
 
 
 def refuse_paused(run: Run, steering: Steering, began_ms: int) -> None:

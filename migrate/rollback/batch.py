@@ -102,8 +102,8 @@ class BatchRollback:
         self._changed = request.changed
         self._whole = request.whole
 
-    def take_back(self, transaction: BatchTransaction, session: TargetSession, entry: Entry) -> None:
-        """Put the rows of this batch back as they were; rows that stay become findings. The caller began the transaction and finishes it.
+    def hold(self, session: TargetSession, entry: Entry) -> list[Rows]:
+        """Lock the rows of this batch, and hold them against its records; changes nothing. The caller began a transaction.
 
         Raises RowsChanged where rows stand in the way and the caller wants that refused; StateError for undo records that cannot be used.
         """
@@ -111,6 +111,16 @@ class BatchRollback:
         staying = [row for each in locked for row in each.changed()]
         if staying and self._changed == "refuse":
             raise refusal(self._run, entry, staying)
+        return locked
+
+    def take_back(
+        self, transaction: BatchTransaction, session: TargetSession, entry: Entry, locked: Sequence[Rows]
+    ) -> None:
+        """Put the rows of this batch back as they were; rows that stay become findings. The caller finishes the transaction.
+
+        Raises RowsChanged where the database holds rows fast and the caller wants that refused.
+        """
+        staying = [row for each in locked for row in each.changed()]
         staying += self._put_back(session, entry, locked)
         self._forget_pending(session, entry)
         record = transaction.record

@@ -2,9 +2,7 @@
 
     find the batches that are meant, and refuse what cannot go without others
     take the lease; the run is *rolling back* from here on
-    for each of them, by descending applied_seq
-        obey pause, throttle and signals
-        fence, claim, lock its rows, hold them against its records, put them back, entry, commit
+    take them back by descending applied_seq (`sequence`)
     seal; the run is *rolled back*, or *interrupted* with ranges that `run` does again
 
 A rollback is a pass of its own. The batch that takes back the entry with `applied_seq` n has n as its range number, so that its claim says
@@ -13,14 +11,12 @@ what it takes back, and a second attempt is refused. Whatever stops it, the same
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from migrate.engine.access import run_of
-from migrate.engine.events import BatchDone, Listener, PhaseStarted
+from migrate.engine.events import Listener, PhaseStarted
 from migrate.engine.options import RunOptions
 from migrate.engine.preflight import in_key_order
 from migrate.engine.start import how_it_goes_back, take_lease
@@ -35,12 +31,12 @@ from migrate.ledger.standing import open_ranges, standing_entries
 from migrate.ledger.steering import lift_pause
 from migrate.rollback.attempt import Attempt, attempting, refuse_paused
 from migrate.rollback.batch import BatchRollback, Standing, rows_that_stayed
+from migrate.rollback.in_order import InOrder
 from migrate.rollback.records import require_undo
 from migrate.rollback.request import Request
 from migrate.rollback.selection import selected
 from migrate.rollback.survey import Survey, require_still, rows_in_the_way
 from migrate.values import TableShape
-from migrate.write.transaction import AlreadyApplied, BatchId
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,34 +141,8 @@ def _begun(ledger: Ledger, run: Run) -> Pass | None:
 def _take_back(attempt: Attempt, seen: Survey, request: Request) -> None:
     attempt.listen(PhaseStarted(seen.mapping, "rollback"))
     batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, request)
-    grouped = frozenset(attempt.run.settings.get("grouped", ()))
-    for entry in seen.entries:
-        attempt.obey()
-        attempt.throttle.wait(entry.counts.read, attempt.obey)
-        began = time.monotonic()
-        _, attempts = attempt.persist(
-            partial(_one, attempt, batches, entry, grouped), f"taking batch {entry.pass_no}/{entry.range_no} back"
-        )
-        attempt.done = attempt.done + entry.counts
-        attempt.batches += 1
-        attempt.listen(
-            BatchDone(seen.mapping, seen.run, entry.applied_seq, entry.counts, time.monotonic() - began, attempts)
-        )
-
-
-def _one(attempt: Attempt, batches: BatchRollback, entry: Entry, grouped: frozenset[str]) -> None:
-    """One batch taken back and committed; nothing where an earlier attempt has committed it."""
-    session = attempt.session
-    transaction = attempt.transaction(BatchId(attempt.run.run, attempt.pass_no, entry.applied_seq))
-    try:
-        attempt.heartbeat.hear(transaction.begin("rollback"))
-        batches.take_back(transaction, session, entry)
-        transaction.finish([name for name in entry.counts.targets if name not in grouped])
-    except AlreadyApplied:
-        return
-    except BaseException:
-        transaction.abandon()
-        raise
+    passes = read_passes(attempt.ledger, seen.run)
+    InOrder(attempt, batches, passes, seen.shapes).take_back(seen.entries)
 
 
 def _finish(attempt: Attempt, request: Request) -> None:
