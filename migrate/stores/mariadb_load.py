@@ -93,7 +93,7 @@ class Loader:
         frame.write_csv(text, include_header=False, quote_style="non_numeric", null_value="NULL")
         wire.run(self._connection, f"SAVEPOINT {_SAVEPOINT}")
         try:
-            done = wire.load_local(self._connection, _load_statement(table, names, columns), text.getvalue())
+            done = wire.load_local(self._connection, _load_statement(table, names, columns), text.getbuffer())
         except pymysql.MySQLError as error:
             if not local_infile_refused(error):
                 raise

@@ -76,14 +76,13 @@ def stream(connection: Any, sql: str, chunk_bytes: int) -> Generator[list[pa.Arr
         result.connection = None
 
 
-def load_local(connection: Any, sql: str, data: bytes) -> Done:
+def load_local(connection: Any, sql: str, data: memoryview) -> Done:
     """Run LOAD DATA LOCAL and answer the server's request with `data`, whatever file it asks for."""
     connection._execute_command(COMMAND.COM_QUERY, sql.encode())  # noqa: SLF001 - see the module
     first = connection._read_packet()  # noqa: SLF001
     LoadLocalPacketWrapper(first)
-    view = memoryview(data)
-    for start in range(0, len(view), _SEND_BYTES):
-        connection.write_packet(bytes(view[start : start + _SEND_BYTES]))
+    for start in range(0, len(data), _SEND_BYTES):
+        connection.write_packet(bytes(data[start : start + _SEND_BYTES]))
     connection.write_packet(b"")
     result = MySQLResult(connection)
     result._read_ok_packet(connection._read_packet())  # noqa: SLF001
