@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from migrate.checksum.contract import Contract, encodable
+from migrate.checksum.contract import Contract
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
@@ -31,9 +31,8 @@ from migrate.verify.sql_scan import Place, Scan, scan_by_sql, streamed
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
 from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, worst
-from migrate.verify.widening import INT64_DIGITS, widened
+from migrate.verify.widening import common_type, widened
 
-_WIDE_DIGITS: Final = 38
 _ONLY_SOURCE: Final = Note.of("only_source")
 _ONLY_TARGET: Final = Note.of("only_target")
 
@@ -236,7 +235,7 @@ def _subject(asked: TwoTables, source: TableShape, target: TableShape) -> tuple[
         if name not in source.names or name not in target.names:
             left_out.append(NotVerified(name, _ONLY_SOURCE if name in source.names else _ONLY_TARGET))
             continue
-        common = _common(source.column(name), target.column(name))
+        common = common_type(source.column(name).type, target.column(name).type)
         if common is None:
             types = {"source": _type_name(source.column(name)), "target": _type_name(target.column(name))}
             left_out.append(NotVerified(name, Note.of("types_differ", **types)))
@@ -267,37 +266,6 @@ def _incomparable(asked: TwoTables, key: tuple[str, ...], known: list[str], left
         if known
         else "compare tables whose columns have the same names and kinds, or write a mapping: migrate init",
     )
-
-
-def _common(one: Column, other: Column) -> LogicalType | None:
-    first, second = one.type, other.type
-    if not (encodable(first) and encodable(second)):
-        return None
-    if {first.kind, second.kind} == {"integer", "decimal"}:
-        first, second = _as_decimal(first), _as_decimal(second)
-    if first.kind != second.kind:
-        return None
-    if first.kind == "decimal" and first != second:
-        return _common_decimal(first, second)
-    wider = first if first.wide else second
-    return replace(wider, keeps_spaces=first.keeps_spaces and second.keeps_spaces)
-
-
-def _as_decimal(logical: LogicalType) -> LogicalType:
-    """An integer as the decimal without fraction that holds it; a decimal as it is."""
-    if logical.kind == "decimal":
-        return logical
-    return LogicalType("decimal", precision=_WIDE_DIGITS if logical.wide else INT64_DIGITS, scale=0)
-
-
-def _common_decimal(first: LogicalType, second: LogicalType) -> LogicalType:
-    """The scale of the finer one; where one has none, or both need more digits than a decimal128 has, numbers without a declared scale."""
-    if not (first.exact_decimal and second.exact_decimal):
-        return LogicalType("decimal")
-    scale = max(first.scale or 0, second.scale or 0)
-    whole = max((each.precision or 0) - (each.scale or 0) for each in (first, second))
-    digits = whole + scale
-    return LogicalType("decimal", precision=digits, scale=scale) if digits <= _WIDE_DIGITS else LogicalType("decimal")
 
 
 def _rows(
