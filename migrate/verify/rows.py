@@ -19,6 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.checksum.contract import Contract
+from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import EnvironmentFault
 from migrate.mapping.duck import connect
 from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, buckets_of
@@ -88,6 +90,20 @@ class Parts:
             kept = kept.append_column(ROW, digests.take(at).cast(pa.binary()))
             with _on_disk(self._folder):
                 self._writers.setdefault(side, _Writers()).write(self._path(side, number), kept)
+
+    def encode(self, side: Kept, rows: pa.Table, contract: Contract, nonce: str, summed: str | None = None) -> None:
+        """Keep those of `rows`, with the contract's columns, that lie in a differing bucket; no others are encoded.
+
+        `summed`: the column with what the sums of this side are over, where that is something else than the rows' digests; it is not kept.
+        """
+        keys = key_digests(rows, contract)
+        inside = pa.array(self.holds(keys))
+        mine, keys = rows.filter(inside), keys.filter(inside)
+        digests = row_digests(mine, contract, nonce)
+        if summed is None:
+            self.add(side, mine, keys, digests)
+        else:
+            self.add(side, mine.drop_columns([summed]), keys, digests, mine[summed].combine_chunks())
 
     def unsteady(self) -> list[SideName]:
         """The sides whose rows, as they were added, are not those of the sums by which the buckets differ."""

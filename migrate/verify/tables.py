@@ -159,12 +159,7 @@ class _Table:
         unread: Kept = "unread" if self._name == "target" else "unread_source"
         for whole, odd in self._chunks(watch):
             for kept, rows in ((self._name, whole), (unread, odd)):
-                digests = row_digests(rows, self.contract, self.nonce)
-                keys = key_digests(rows, self.contract)
-                if self._records is None:
-                    parts.add(kept, rows, keys, digests)
-                else:
-                    parts.add(kept, rows.drop_columns([RECORD]), keys, digests, rows[RECORD].combine_chunks())
+                parts.encode(kept, rows, self.contract, self.nonce, None if self._records is None else RECORD)
 
     def close(self) -> None:
         """Free the connection."""

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run
 from migrate.errors import EnvironmentFault
@@ -204,12 +203,7 @@ class _Verifier:
             for target in self._plan.targets:
                 if parts[target.name].count:
                     rows = with_units(mapped, target.name, self._fields)
-                    parts[target.name].add(
-                        "source",
-                        rows,
-                        key_digests(rows, target.contract),
-                        row_digests(rows, target.contract, self._nonce),
-                    )
+                    parts[target.name].encode("source", rows, target.contract, self._nonce)
 
     def _keep_target(self, stored: dict[str, Stored], parts: dict[str, Parts]) -> None:
         for target in self._plan.targets:
@@ -218,12 +212,7 @@ class _Verifier:
                     self._watch("target", chunk.rows.num_rows)
                     kept: tuple[tuple[Kept, pa.Table], ...] = (("target", chunk.rows), ("unread", chunk.unread))
                     for side, rows in kept:
-                        parts[target.name].add(
-                            side,
-                            rows,
-                            key_digests(rows, target.contract),
-                            row_digests(rows, target.contract, self._nonce),
-                        )
+                        parts[target.name].encode(side, rows, target.contract, self._nonce)
 
     def _verification(self, log: Log, began: str, seconds: float, coverage: tuple[Coverage, ...]) -> Verification:
         found = self._findings
