@@ -122,8 +122,12 @@ def read_manifest(folder: Path, trust: Path | None) -> Manifest:
         if trust is not None:
             _check_signature(envelope, trust, path)
         return _manifest(envelope["backup"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unusable("form", f"not a manifest: {error!r}", path) from error
+    except ValueError as error:
+        raise _unusable("form", f"not a manifest: {error}", path) from error
+    except KeyError as error:
+        raise _unusable("form", f"not a manifest: it does not say {error}", path) from error
+    except (TypeError, AttributeError) as error:
+        raise _unusable("form", "not a manifest: its parts are not of the kind that they should be", path) from error
     except InputError as error:
         if error.where == str(trust):
             raise

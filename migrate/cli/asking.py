@@ -30,4 +30,6 @@ def ask(screen: Screen, question: str, **figures: str) -> None:
 
 
 def _declined() -> Interrupted:
-    return Interrupted("not agreed to: nothing was done", next_step="to do it, give the same command again and answer y")
+    return Interrupted(
+        "not agreed to: nothing was done", next_step="to do it, give the same command again and answer y"
+    )

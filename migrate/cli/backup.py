@@ -71,6 +71,8 @@ def backup() -> None:
 def create(screen: Screen, mapping: Path, *, options: RunOptions, holder: Path, signing_key: Path | None) -> int:
     """Write all rows within the mapping's scope, with all columns, into a new folder."""
     from migrate.backup.create import create as create_backup
+    from migrate.backup.opened import in_holder
+    from migrate.engine.databases import as_typed
 
     made = _watched(lambda watch: create_backup(mapping, holder, options, signing_key, watch))
     screen.result(
@@ -78,7 +80,7 @@ def create(screen: Screen, mapping: Path, *, options: RunOptions, holder: Path, 
         *_picture(made.manifest, screen),
         Text(screen.say("backup_made", folder=made.folder)),
     )
-    screen.note(screen.say("backup_check_next", mapping=mapping))
+    screen.note(screen.say("backup_check_next", mapping=f"{as_typed(mapping, options)}{in_holder(holder)}"))
     return 0
 
 
@@ -112,7 +114,7 @@ def restore(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wante
     from migrate.backup.restore import restore as restore_backup
     from migrate.backup.restore import survey
 
-    manifest = survey(mapping, wanted)
+    manifest = survey(mapping, wanted, options)
     if not yes:
         ask(screen, "restore_asked", **_asked(manifest))
     # What was agreed to is what is restored, though another backup was made meanwhile.

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.engine.databases import as_typed
 from migrate.engine.options import CHUNK_BYTES, RunOptions
 from migrate.engine.plan import Plan
 from migrate.engine.start import begins_anew
@@ -47,7 +48,7 @@ def _safeguard(plan: Plan, options: RunOptions) -> dict[str, Any]:
     finally:
         store.close()
     if backup is None:
-        raise _refusal(plan, filled)
+        raise _refusal(plan, options, filled)
     return _named(backup)
 
 
@@ -69,8 +70,8 @@ def _in_scope(chunk: pa.RecordBatch, scope: str | None) -> bool:
     return bool(pc.any(inside).as_py()) or rows[ANOMALY].null_count < rows.num_rows
 
 
-def _refusal(plan: Plan, filled: Sequence[str]) -> StateError:
-    path = plan.mapping.path
+def _refusal(plan: Plan, options: RunOptions, filled: Sequence[str]) -> StateError:
+    path = as_typed(plan.mapping.path, options)
     return StateError(
         f"{plan.name} would begin a new run, but {', '.join(filled)} has rows within its scope already, and there is no checked backup of them as they are",
         next_step=f"migrate backup create {path} and migrate backup check {path}, then run again; or run without one: --no-backup",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from migrate.backup.create import create
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan
 from migrate.engine.stop import StopToken
-from migrate.errors import DataError, Interrupted, NotProven, RowsChanged, StateError
+from migrate.errors import DataError, InputError, Interrupted, NotProven, RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
@@ -223,6 +224,23 @@ def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:
     assert checked(tmp_path, sqlite_url).folder == whole.folder
 
 
+def test_a_database_that_is_the_wrong_one_gets_nothing(tmp_path: Path, sqlite_url: str) -> None:
+    """A target without the tables: refused, and neither file, ledger nor folder is made; `check` makes no ledger either."""
+    prepared(tmp_path, Database(sqlite_url), MAPPING.format(mode="update"))
+    missing, empty = tmp_path / "missing.db", tmp_path / "empty.db"
+    empty.touch()
+    for place in (missing, empty):
+        with pytest.raises(InputError):
+            created(tmp_path, f"sqlite:///{place}")
+    assert not missing.exists()
+    assert empty.read_bytes() == b""
+    assert not (tmp_path / "backups").exists()
+    created(tmp_path, sqlite_url)
+    with pytest.raises(StateError, match="there is no ledger in this database"):
+        checked(tmp_path, f"sqlite:///{empty}")
+    assert empty.read_bytes() == b""
+
+
 def test_a_run_meanwhile_spoils_a_backup(tmp_path: Path, database_url: str) -> None:
     """Rows of before a run and of after it are no backup: it is refused, and nothing is left of it."""
     plan = prepared(tmp_path, Database(database_url), MAPPING.format(mode="update"))
@@ -263,6 +281,12 @@ def test_a_backup_of_another_target_is_not_restored(
     (tmp_path / "units.db").unlink()
     prepared(tmp_path, Database(other), MAPPING.format(mode="update"))
     with pytest.raises(StateError, match="no ledger"):
+        restored(tmp_path, other)
+    with pytest.raises(StateError, match="no ledger"):
+        checked(tmp_path, other)
+    # A backup of its own makes a ledger.
+    shutil.rmtree(created(tmp_path, other).folder)
+    with pytest.raises(NotProven, match="does not know it"):
         restored(tmp_path, other)
     with pytest.raises(NotProven, match="does not know it"):
         checked(tmp_path, other)
