@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from migrate.engine.databases import as_typed
 from migrate.engine.options import CHUNK_BYTES, RunOptions
 from migrate.engine.plan import Plan
+from migrate.engine.preflight import Preflight
 from migrate.engine.start import begins_anew
 from migrate.errors import StateError
 from migrate.ledger.backups import BackupRecord, checked_backup
@@ -29,6 +31,17 @@ from migrate.write.target import WriteTarget
 def safeguards(plans: Sequence[Plan], options: RunOptions) -> list[dict[str, Any]]:
     """For each plan what its run's `begin` says about a backup. Raises StateError where one is missing, for the first such plan."""
     return [_safeguard(plan, options) for plan in plans]
+
+
+def with_safeguard(plan: Plan, options: RunOptions) -> Plan:
+    """The plan with a warning among its findings where a run of it would be refused for want of a backup; writes nothing."""
+    try:
+        _safeguard(plan, options)
+    except StateError as refused:
+        tables = ", ".join(target.name for target in plan.targets)
+        finding = Preflight("warning", f"target {tables}", refused.message, refused.next_step)
+        return replace(plan, findings=(*plan.findings, finding))
+    return plan
 
 
 def _safeguard(plan: Plan, options: RunOptions) -> dict[str, Any]:

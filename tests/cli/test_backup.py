@@ -60,11 +60,16 @@ def test_a_backup_is_made_checked_asked_for_and_put_back(migrate: Migrate, fille
     assert (refused.code, refused.out) == (4, "")
     assert "bills would begin a new run, but paid has rows within its scope already" in refused.err
     assert "next:  migrate backup create mapping.yaml and migrate backup check mapping.yaml" in refused.err
+    planned = migrate("plan", "mapping.yaml", "--sample", "0")
+    assert planned.code == 0
+    assert "there is no checked backup of them" in planned.out
+    assert "→ migrate backup create mapping.yaml and migrate backup check mapping.yaml" in planned.out
     made = migrate("backup", "create", "mapping.yaml")
     assert (made.code, undigested(made.out)) == (0, MADE)
     checked = migrate("backup", "check", "mapping.yaml")
     assert checked.code == 0
     assert checked.out.endswith("\nthe backup holds: restored into scratch tables, it is what was backed up\n")
+    assert "nothing stands in the way" in migrate("plan", "mapping.yaml", "--sample", "0").out
     assert migrate("run", "mapping.yaml").code == 0
     assert len(stored(filled)) == 3
     old = migrate("backup", "check", "mapping.yaml")

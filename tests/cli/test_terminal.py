@@ -74,6 +74,19 @@ def test_a_run_on_a_terminal(project: Path, columns: int, lang: str) -> None:
     assert max(map(cell_len, lines)) <= columns
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_backup_shows_how_far_it_is(project: Path, lang: str) -> None:
+    """While rows are read, and read again by the check, a line on the terminal says how many; it is gone when the result comes."""
+    assert on_a_terminal(project, 80, "run", "mapping.yaml")[0] == 0
+    said = {"en": ("backing up: ", "read again: "), "zh": ("备份中：", "回读：")}[lang]
+    for command, words in zip(("create", "check"), said, strict=True):
+        code, text = on_a_terminal(project, 80, "backup", command, "mapping.yaml", "--lang", lang)
+        assert code == 0, text
+        live, result = text[: text.rindex("\x1b[?25h")], text[text.rindex("\x1b[?25h") :]
+        assert words in live
+        assert words not in result
+
+
 def test_colours_can_be_turned_off(project: Path) -> None:
     """NO_COLOR is honoured: the words stay, the colours go."""
     code, text = on_a_terminal(project, 100, "check", "mapping.yaml", NO_COLOR="1")

@@ -227,18 +227,17 @@ def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:
 def test_a_database_that_is_the_wrong_one_gets_nothing(tmp_path: Path, sqlite_url: str) -> None:
     """A target without the tables: refused, and neither file, ledger nor folder is made; `check` makes no ledger either."""
     prepared(tmp_path, Database(sqlite_url), MAPPING.format(mode="update"))
-    missing, empty = tmp_path / "missing.db", tmp_path / "empty.db"
-    empty.touch()
-    for place in (missing, empty):
-        with pytest.raises(InputError):
-            created(tmp_path, f"sqlite:///{place}")
+    missing, empty = tmp_path / "missing.db", Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty.run("CREATE TABLE other (a)")
+    for url in (f"sqlite:///{missing}", empty.url):
+        with pytest.raises(InputError, match=r"there is no table|no file"):
+            created(tmp_path, url)
     assert not missing.exists()
-    assert empty.read_bytes() == b""
     assert not (tmp_path / "backups").exists()
     created(tmp_path, sqlite_url)
     with pytest.raises(StateError, match="there is no ledger in this database"):
-        checked(tmp_path, f"sqlite:///{empty}")
-    assert empty.read_bytes() == b""
+        checked(tmp_path, empty.url)
+    assert empty.rows("SELECT name FROM sqlite_master") == [{"name": "other"}]
 
 
 def test_a_run_meanwhile_spoils_a_backup(tmp_path: Path, database_url: str) -> None:
