@@ -51,7 +51,7 @@ def test_what_points_at_a_run_is_named_before_it_goes_back(
     ran(scenario)
     docs, items, goods = scenario.mappings
     [found] = dependants(docs, options(scenario), {"header"})
-    assert (found.mapping, found.tables) == ("items", ("detail", "position"))
+    assert (found.mapping, found.tables) == ("items", ("position",))
     assert found.command.startswith(f"migrate rollback {items} --target ")
     assert dependants(goods, options(scenario), {"goods"}) == ()
     back(scenario, items, Request())
