@@ -5,6 +5,7 @@ While one is written its folder is called `….partial`, and whatever a killed p
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ def found(holder: Path, mapping: str, backup: str | None, make: str) -> Path:
 
     Raises StateError where there is none, or only one that is not whole.
     """
-    wanted = backup or "*"
+    wanted = "*" if backup is None else glob.escape(backup)
     places = sorted(holder.glob(f"{mapping}-{wanted}")) if holder.is_dir() else []
     whole = [place for place in places if _is_of(place, mapping) and (place / MANIFEST).is_file()]
     if whole:

@@ -270,6 +270,22 @@ def test_a_signature_is_asked_for(tmp_path: Path, sqlite_url: str) -> None:
         checked(tmp_path, sqlite_url, made.manifest.backup, ours)
 
 
+def test_a_mistake_in_the_command_says_nothing_about_the_backup(tmp_path: Path, sqlite_url: str) -> None:
+    """A key that is not there, a private key, and a pattern in the place of a name are wrong input; the log does not know the backup as spoilt."""
+    target = Database(sqlite_url)
+    prepared(tmp_path, target, MAPPING.format(mode="update"))
+    key = tmp_path / "our.key"
+    generate_key(key)
+    created(tmp_path, sqlite_url, key)
+    for trust in (tmp_path / "no.key.pub", key):
+        with pytest.raises(InputError):
+            checked(tmp_path, sqlite_url, trust=trust)
+    for name in ("*", "../*", "[0-9]*"):
+        with pytest.raises(StateError, match="there is no backup"):
+            checked(tmp_path, sqlite_url, name)
+    assert target.rows("SELECT * FROM migrate_event WHERE kind LIKE '%failed'") == []
+
+
 def test_a_backup_of_another_target_is_not_restored(
     tmp_path: Path, new_database: Callable[[str], str], database_kind: str
 ) -> None:
