@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from migrate.backup.create import create
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan
 from migrate.engine.stop import StopToken
-from migrate.errors import DataError, InputError, Interrupted, NotProven, RowsChanged, StateError
+from migrate.errors import DataError, Interrupted, NotProven, RowsChanged, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import acquire, read_lease, release
 from migrate.ledger.runs import current_run
@@ -224,22 +223,6 @@ def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:
     assert checked(tmp_path, sqlite_url).folder == whole.folder
 
 
-def test_a_database_that_is_the_wrong_one_gets_nothing(tmp_path: Path, sqlite_url: str) -> None:
-    """A target without the tables: refused, and neither file, ledger nor folder is made; `check` makes no ledger either."""
-    prepared(tmp_path, Database(sqlite_url), MAPPING.format(mode="update"))
-    missing, empty = tmp_path / "missing.db", Database(f"sqlite:///{tmp_path / 'empty.db'}")
-    empty.run("CREATE TABLE other (a)")
-    for url in (f"sqlite:///{missing}", empty.url):
-        with pytest.raises(InputError, match=r"there is no table|no file"):
-            created(tmp_path, url)
-    assert not missing.exists()
-    assert not (tmp_path / "backups").exists()
-    created(tmp_path, sqlite_url)
-    with pytest.raises(StateError, match="there is no ledger in this database"):
-        checked(tmp_path, empty.url)
-    assert empty.rows("SELECT name FROM sqlite_master") == [{"name": "other"}]
-
-
 def test_a_run_meanwhile_spoils_a_backup(tmp_path: Path, database_url: str) -> None:
     """Rows of before a run and of after it are no backup: it is refused, and nothing is left of it."""
     plan = prepared(tmp_path, Database(database_url), MAPPING.format(mode="update"))
@@ -268,43 +251,6 @@ def test_a_signature_is_asked_for(tmp_path: Path, sqlite_url: str) -> None:
     altered(made.folder / "manifest.json")
     with pytest.raises(NotProven, match="was altered"):
         checked(tmp_path, sqlite_url, made.manifest.backup, ours)
-
-
-def test_a_mistake_in_the_command_says_nothing_about_the_backup(tmp_path: Path, sqlite_url: str) -> None:
-    """A key that is not there, a private key, and a pattern in the place of a name are wrong input; the log does not know the backup as spoilt."""
-    target = Database(sqlite_url)
-    prepared(tmp_path, target, MAPPING.format(mode="update"))
-    key = tmp_path / "our.key"
-    generate_key(key)
-    created(tmp_path, sqlite_url, key)
-    for trust in (tmp_path / "no.key.pub", key):
-        with pytest.raises(InputError):
-            checked(tmp_path, sqlite_url, trust=trust)
-    for name in ("*", "../*", "[0-9]*"):
-        with pytest.raises(StateError, match="there is no backup"):
-            checked(tmp_path, sqlite_url, name)
-    assert target.rows("SELECT * FROM migrate_event WHERE kind LIKE '%failed'") == []
-
-
-def test_a_backup_of_another_target_is_not_restored(
-    tmp_path: Path, new_database: Callable[[str], str], database_kind: str
-) -> None:
-    """A target whose log does not know the backup refuses it, though it has the same tables."""
-    one, other = (new_database(database_kind) for _ in range(2))
-    prepared(tmp_path, Database(one), MAPPING.format(mode="update"))
-    created(tmp_path, one)
-    (tmp_path / "units.db").unlink()
-    prepared(tmp_path, Database(other), MAPPING.format(mode="update"))
-    with pytest.raises(StateError, match="no ledger"):
-        restored(tmp_path, other)
-    with pytest.raises(StateError, match="no ledger"):
-        checked(tmp_path, other)
-    # A backup of its own makes a ledger.
-    shutil.rmtree(created(tmp_path, other).folder)
-    with pytest.raises(NotProven, match="does not know it"):
-        restored(tmp_path, other)
-    with pytest.raises(NotProven, match="does not know it"):
-        checked(tmp_path, other)
 
 
 def test_tables_and_scope_must_be_those_of_the_backup(tmp_path: Path, database_url: str) -> None:
