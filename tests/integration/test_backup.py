@@ -131,7 +131,7 @@ def test_rows_outside_of_the_scope_are_nobodys_business(tmp_path: Path, database
     assert [row["key"] for row in refused.value.rows] == ["b"]
     assert Content.read(plan).rows["part"]
     assert state(plan) == "rolling_back"
-    with pytest.raises(StateError, match="is being rolled back") as held:
+    with pytest.raises(StateError, match="is being restored from a backup") as held:
         run_scheduled(plan)
     assert "migrate backup restore" in str(held.value)
     with pytest.raises(StateError, match="being restored from a backup"):
