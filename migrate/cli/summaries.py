@@ -87,7 +87,12 @@ def _state(run: RunSummary, screen: Screen) -> Text:
 
 
 def _bar(run: RunSummary) -> RenderableType | None:
-    if run.state in {"complete", "rolled_back"} or not run.rows_expected or run.counts.read > run.rows_expected:
+    # Of a run that goes back, what is still there is no measure of how far it is.
+    if (
+        run.state in {"complete", "rolled_back", "rolling_back"}
+        or not run.rows_expected
+        or run.counts.read > run.rows_expected
+    ):
         return None
     line = Table.grid(padding=(0, 2, 0, 0))
     share = run.counts.read / run.rows_expected

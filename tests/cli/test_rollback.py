@@ -132,7 +132,11 @@ def test_only_rollback_goes_on_with_a_run_that_is_rolling_back(
     migrate("run", "mapping.yaml", "--batch-rows", "2")
     change(project)
     assert migrate("rollback", "mapping.yaml", "--yes").code == 4
-    assert migrate("status", "mapping.yaml").out.startswith("bills  rolling back  ")
+    stands = migrate("status", "mapping.yaml").out.splitlines()
+    assert stands[0].startswith("bills  rolling back  ")
+    # The first line of the reason says how many rows; what they are, and how much of the run is left, is no progress of the rollback.
+    assert stands[1].endswith("is not taken back, rows of it are not as the run left them: 1")
+    assert stands[2].split()[0] == "read"
     refused = migrate(*command, "mapping.yaml")
     assert refused.code == 4
     assert "is being rolled back\n  next:  finish it: migrate rollback mapping.yaml\n" in refused.err
