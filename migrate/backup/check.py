@@ -16,19 +16,19 @@ from typing import Self
 
 import pyarrow as pa
 
-from migrate.backup.create import ledger_at
-from migrate.backup.folder import backup_in, found
+from migrate.backup.folder import backup_in
 from migrate.backup.manifest import Manifest, TableEntry
-from migrate.backup.opened import Wanted, Watch, check_files, manifest_in, require_known, require_same_tables
+from migrate.backup.opened import Wanted, Watch, check_files, folder_of, manifest_in, require_known, require_same_tables
 from migrate.backup.parquet import row_groups
 from migrate.backup.spread import WORKERS, spread
 from migrate.backup.tables import CHUNK_BYTES, KeptTable, fitted
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import row_digests
+from migrate.engine.access import ledger_of
 from migrate.engine.databases import target_url_of
 from migrate.engine.options import RunOptions
 from migrate.errors import DataError, NotProven
-from migrate.ledger.backups import CHECKED, FAILED, created_backup, log_backup, position
+from migrate.ledger.backups import CHECKED, FAILED, created_backup, is_current, log_backup
 from migrate.ledger.connection import Ledger
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source
@@ -39,7 +39,7 @@ from migrate.values import SourceSpec, TableShape
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A backup that was found good. `current`: the mapping has changed nothing in the target since it was made."""
+    """A backup that was found good. `current`: the mapping has changed nothing in the target since it was made, or last put back."""
 
     manifest: Manifest
     folder: Path
@@ -56,8 +56,8 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
     """
     mapping = read_mapping(path)
     url = target_url_of(mapping, options)
-    folder = found(wanted.holder, mapping.name, wanted.backup)
-    with ledger_at(url, options) as ledger:
+    folder = folder_of(wanted, mapping, options)
+    with ledger_of(path, options) as (ledger, _):
         with _failure_logged(ledger, mapping.name, backup_in(folder)):
             manifest = manifest_in(folder, mapping.name, wanted.trust)
             require_known(ledger, folder, manifest)
@@ -67,7 +67,7 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
                 trial = _Trial(ledger.store, url, folder, f"{manifest.backup.replace('-', '_').lower()}_{number}")
                 trial.restore(each.table, manifest.tables[each.table.name], watch)
         log_backup(ledger, mapping.name, CHECKED, manifest.record)
-        return Checked(manifest, folder, position(ledger, mapping.name) == manifest.position)
+        return Checked(manifest, folder, is_current(ledger, mapping.name, manifest.backup))
 
 
 @contextmanager

@@ -76,13 +76,15 @@ def create(path: Path, holder: Path, options: RunOptions, signing_key: Path | No
     key = _key(signing_key)
     mapping = read_mapping(path)
     url = target_url_of(mapping, options)
-    with ledger_at(url, options) as ledger:
+    # Looked at before the ledger is made: a database that is the wrong one gets nothing.
+    readers = kept_rows(mapping, url)
+    with _ledger_at(url, options) as ledger:
         before = _standing(ledger, mapping.name)
         made_ms = now_ms(ledger)
         backup = new_run_id(made_ms)
         place = named(holder, mapping.name, backup)
         with written(place) as folder:
-            tables = _write_all(kept_rows(mapping, url), folder, watch)
+            tables = _write_all(readers, folder, watch)
             if _standing(ledger, mapping.name) != before:
                 raise StateError(
                     f"{mapping.name} was run while its backup was made: rows of several moments are no backup",
@@ -106,7 +108,7 @@ def create(path: Path, holder: Path, options: RunOptions, signing_key: Path | No
 
 
 @contextmanager
-def ledger_at(url: str, options: RunOptions) -> Iterator[Ledger]:
+def _ledger_at(url: str, options: RunOptions) -> Iterator[Ledger]:
     """The ledger of a target, made where there was none: a backup comes before the first run."""
     store = open_target(url, options.ledger_schema)
     try:

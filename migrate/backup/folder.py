@@ -5,6 +5,7 @@ While one is written its folder is called `….partial`, and whatever a killed p
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from migrate.errors import EnvironmentFault, StateError
 DEFAULT: Final = Path("backups")
 """The folder that holds backups unless the user names another."""
 PARTIAL: Final = ".partial"
+_SHOWN: Final = 5
 _NAME: Final = re.compile(r"(?P<mapping>.+)-(?P<backup>\d{8}T\d{6}-[0-9a-f]{4})")
 
 
@@ -62,24 +64,39 @@ def publish(partial: Path, place: Path) -> None:
     _sync(place.parent)
 
 
-def found(holder: Path, mapping: str, backup: str | None) -> Path:
-    """The folder of the backup of that name, or of the mapping's newest. Raises StateError where there is none, or only a half-written one."""
-    wanted = backup or "*"
+def found(holder: Path, mapping: str, backup: str | None, make: str) -> Path:
+    """The folder of the backup of that name, or of the mapping's newest; `make` is the command that makes one.
+
+    Raises StateError where there is none, or only one that is not whole.
+    """
+    wanted = "*" if backup is None else glob.escape(backup)
     places = sorted(holder.glob(f"{mapping}-{wanted}")) if holder.is_dir() else []
     whole = [place for place in places if _is_of(place, mapping) and (place / MANIFEST).is_file()]
     if whole:
         return whole[-1]
-    half = sorted(holder.glob(f"{mapping}-{wanted}{PARTIAL}")) if holder.is_dir() else []
     broken = [place for place in places if _is_of(place, mapping)]
-    if half or broken:
+    if broken:
         raise StateError(
-            f"{(half or broken)[-1]} is half-written: whoever made it was stopped, and it is no backup",
-            next_step="make a whole one: migrate backup create; the folder may be removed",
+            f"{broken[-1]} has no {MANIFEST}: without it nobody can tell what its files hold",
+            next_step=f"put it back, name another backup with --backup, or make one: {make}",
         )
-    what = "no backup" if backup is None else f"no backup {backup}"
-    raise StateError(
-        f"there is {what} of {mapping} in {holder}",
-        next_step="name the folder that holds it with --dir, or make one: migrate backup create",
+    half = sorted(holder.glob(f"{mapping}-{wanted}{PARTIAL}")) if holder.is_dir() else []
+    if half:
+        raise StateError(
+            f"{half[-1]} is half-written: whoever made it was stopped, and it is no backup",
+            next_step=f"make a whole one: {make}; the folder may be removed",
+        )
+    raise _none(holder, mapping, backup, make)
+
+
+def _none(holder: Path, mapping: str, backup: str | None, make: str) -> StateError:
+    missing = "" if holder.is_dir() else ", which is no folder" if holder.exists() else ", which is not there"
+    matches = [_NAME.fullmatch(place.name) for place in sorted(holder.iterdir())] if not missing else []
+    names = [each["backup"] for each in matches if each is not None and each["mapping"] == mapping]
+    others = f"name one that is there with --backup ({', '.join(names[-_SHOWN:])}), " if names else ""
+    return StateError(
+        f"there is no backup{'' if backup is None else f' {backup}'} of {mapping} in {holder}{missing}",
+        next_step=f"{others}name the folder that holds it with --dir, or make one: {make}",
     )
 
 

@@ -19,7 +19,7 @@ from migrate.ledger.backups import BackupRecord, scope_digest
 from migrate.signing.canonical import canonical_digest, canonical_json, parse_strictly
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 FORMAT: Final = "fapiao-migrate backup 1"
 MANIFEST: Final = "manifest.json"
@@ -108,10 +108,12 @@ def read_manifest(folder: Path, trust: Path | None) -> Manifest:
     """The manifest of a backup, unchanged since it was signed where `trust` names a public key.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it or the key cannot be read.
         NotProven: it is none (`form`), not signed with that key (`signer`), or altered (`signature`).
     """
     path = folder / MANIFEST
+    # Before the manifest: a key that is mistyped says nothing about the backup.
+    key = None if trust is None else _public_key(trust)
     try:
         envelope = parse_strictly(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -119,21 +121,28 @@ def read_manifest(folder: Path, trust: Path | None) -> Manifest:
     except ValueError as error:
         raise _unusable("form", f"not a manifest: {error}", path) from error
     try:
-        if trust is not None:
-            _check_signature(envelope, trust, path)
+        if key is not None:
+            _check_signature(envelope, key, path)
         return _manifest(envelope["backup"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unusable("form", f"not a manifest: {error!r}", path) from error
+    except ValueError as error:
+        raise _unusable("form", f"not a manifest: {error}", path) from error
+    except KeyError as error:
+        raise _unusable("form", f"not a manifest: it does not say {error}", path) from error
+    except (TypeError, AttributeError) as error:
+        raise _unusable("form", "not a manifest: its parts are not of the kind that they should be", path) from error
     except InputError as error:
-        if error.where == str(trust):
-            raise
         raise _unusable("form", f"not a manifest: {error.message}", path) from error
 
 
-def _check_signature(envelope: Any, trust: Path, path: Path) -> None:
-    from migrate.signing.keys import holds, key_id, read_public_key
+def _public_key(trust: Path) -> Ed25519PublicKey:
+    from migrate.signing.keys import read_public_key
 
-    key = read_public_key(trust)
+    return read_public_key(trust)
+
+
+def _check_signature(envelope: Any, key: Ed25519PublicKey, path: Path) -> None:
+    from migrate.signing.keys import holds, key_id
+
     signature = envelope.get("signature")
     if signature is None:
         raise _unusable("signer", "the backup is not signed", path)

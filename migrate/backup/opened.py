@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from migrate.backup.folder import backup_in, found
+from migrate.backup.folder import DEFAULT, backup_in, found
 from migrate.backup.manifest import FileEntry, Manifest, read_manifest
 from migrate.backup.parquet import file_digest
 from migrate.backup.spread import spread
 from migrate.backup.tables import KeptRows, kept_rows
-from migrate.errors import InputError, NotProven, StateError
+from migrate.engine.databases import as_typed
+from migrate.engine.options import RunOptions
+from migrate.errors import InputError, NotProven, StateError, UnknownTable
 from migrate.ledger.backups import created_backup
 from migrate.ledger.connection import Ledger
 from migrate.mapping.model import Mapping
@@ -38,10 +41,21 @@ class Opened:
     rows: tuple[KeptRows, ...]
 
 
-def look_up(wanted: Wanted, mapping: str) -> tuple[Path, Manifest]:
+def folder_of(wanted: Wanted, mapping: Mapping, options: RunOptions) -> Path:
+    """The folder of a backup. Raises StateError where there is none, with the command that makes one."""
+    make = f"migrate backup create {as_typed(mapping.path, options)}{in_holder(wanted.holder)}"
+    return found(wanted.holder, mapping.name, wanted.backup, make)
+
+
+def in_holder(holder: Path) -> str:
+    """The option that names this folder, as it is added to a command; nothing for the usual one."""
+    return "" if holder == DEFAULT else f" --dir {shlex.quote(str(holder))}"
+
+
+def look_up(wanted: Wanted, mapping: Mapping, options: RunOptions) -> tuple[Path, Manifest]:
     """The folder and manifest of a backup. Raises StateError where there is none, NotProven for a manifest that cannot be trusted."""
-    folder = found(wanted.holder, mapping, wanted.backup)
-    return folder, manifest_in(folder, mapping, wanted.trust)
+    folder = folder_of(wanted, mapping, options)
+    return folder, manifest_in(folder, mapping.name, wanted.trust)
 
 
 def manifest_in(folder: Path, mapping: str, trust: Path | None) -> Manifest:
@@ -78,7 +92,12 @@ def require_known(ledger: Ledger, folder: Path, manifest: Manifest) -> None:
 
 def require_same_tables(mapping: Mapping, url: str, manifest: Manifest) -> tuple[KeptRows, ...]:
     """Readers of the backed-up tables. Raises StateError where the mapping means other rows by now, or a table has other columns."""
-    readers = {each.table.name: each for each in kept_rows(mapping, url)}
+    try:
+        readers = {each.table.name: each for each in kept_rows(mapping, url)}
+    except UnknownTable as error:
+        if error.table in manifest.tables:
+            error.next_step = "create it again with the columns that it had (the manifest lists them as `declared`), then give the same command again"
+        raise
     for name, entry in manifest.tables.items():
         table = readers[name].table if name in readers else None
         if table is None or (table.key, table.scope) != (entry.key, entry.scope):

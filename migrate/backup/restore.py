@@ -92,9 +92,9 @@ class Restored:
     tables: Mapping[str, TableRestored]
 
 
-def survey(path: Path, wanted: Wanted) -> Manifest:
+def survey(path: Path, wanted: Wanted, options: RunOptions) -> Manifest:
     """The backup that `restore` would take; nothing is looked at in the target. Raises as `restore` for one that is not there or altered."""
-    return look_up(wanted, read_mapping(path).name)[1]
+    return look_up(wanted, read_mapping(path), options)[1]
 
 
 def restore(path: Path, wanted: Wanted, options: RunOptions, *, stop: StopToken, listen: Listener) -> Restored:
@@ -108,7 +108,7 @@ def restore(path: Path, wanted: Wanted, options: RunOptions, *, stop: StopToken,
         EnvironmentFault: the database is out of reach after retries.
     """
     mapping = read_mapping(path)
-    folder, manifest = look_up(wanted, mapping.name)
+    folder, manifest = look_up(wanted, mapping, options)
     with ledger_of(path, options) as (ledger, _):
         # As for `run`: looked at before anything is judged, so that whoever takes the lease meanwhile is seen.
         holding = read_lease(ledger, mapping.name)

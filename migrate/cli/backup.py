@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ from migrate.cli.options import FILE, Group, in_target, with_screen
 from migrate.cli.screen import Screen, add_rows
 from migrate.cli.signals import beside, stop_on_signals
 from migrate.cli.summaries import summary
-from migrate.errors import Interrupted
+from migrate.cli.watching import Watcher
 from migrate.units import count_text
 
 if TYPE_CHECKING:
@@ -71,14 +72,21 @@ def backup() -> None:
 def create(screen: Screen, mapping: Path, *, options: RunOptions, holder: Path, signing_key: Path | None) -> int:
     """Write all rows within the mapping's scope, with all columns, into a new folder."""
     from migrate.backup.create import create as create_backup
+    from migrate.backup.opened import in_holder
+    from migrate.engine.databases import as_typed
 
-    made = _watched(lambda watch: create_backup(mapping, holder, options, signing_key, watch))
+    made = _watched(
+        screen,
+        "backing_up",
+        "there is no backup",
+        lambda watch: create_backup(mapping, holder, options, signing_key, watch),
+    )
     screen.result(
         {**made.manifest.to_json(), "folder": str(made.folder)},
         *_picture(made.manifest, screen),
         Text(screen.say("backup_made", folder=made.folder)),
     )
-    screen.note(screen.say("backup_check_next", mapping=mapping))
+    screen.note(screen.say("backup_check_next", mapping=f"{as_typed(mapping, options)}{in_holder(holder)}"))
     return 0
 
 
@@ -91,7 +99,12 @@ def check(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wanted)
     """Restore a backup into scratch tables of the target, and compare them with what was backed up."""
     from migrate.backup.check import check as check_backup
 
-    checked = _watched(lambda watch: check_backup(mapping, wanted, options, watch))
+    checked = _watched(
+        screen,
+        "checking_backup",
+        "the backup is not checked",
+        lambda watch: check_backup(mapping, wanted, options, watch),
+    )
     screen.result(
         {**checked.manifest.to_json(), "folder": str(checked.folder), "current": checked.current},
         *_picture(checked.manifest, screen),
@@ -112,7 +125,7 @@ def restore(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wante
     from migrate.backup.restore import restore as restore_backup
     from migrate.backup.restore import survey
 
-    manifest = survey(mapping, wanted)
+    manifest = survey(mapping, wanted, options)
     if not yes:
         ask(screen, "restore_asked", **_asked(manifest))
     # What was agreed to is what is restored, though another backup was made meanwhile.
@@ -132,18 +145,13 @@ def restore(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wante
     return 0
 
 
-def _watched(work: Callable[[Callable[[int], None]], T]) -> T:
-    """What `work` returns; a signal ends it at the next rows that it reports."""
+def _watched(screen: Screen, saying: str, left: str, work: Callable[[Callable[[int], None]], T]) -> T:
+    """What `work` returns, with its rows on the terminal meanwhile; a signal ends it at the next rows that it reports."""
     from migrate.engine.stop import StopToken
 
     stop = StopToken()
-
-    def watch(_rows: int) -> None:
-        if stop.is_set:
-            raise Interrupted("stopped before the end", next_step="run the same command again")
-
-    with stop_on_signals(stop):
-        return beside(lambda: work(watch))
+    with Watcher(screen, stop, saying, left) as watch, stop_on_signals(stop):
+        return beside(lambda: work(partial(watch, "target")))
 
 
 def _asked(manifest: Manifest) -> dict[str, str]:

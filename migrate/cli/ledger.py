@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.asking import ask
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from migrate.engine.prune import UndoSpace
     from migrate.engine.steer import LedgerView
     from migrate.ledger.log import LogFinding
+    from migrate.ledger.runs import Entry
     from migrate.signing.note import Checkpoint
+
+
+_COUNTS: Final = ("read", "mapped", "filtered", "rejected", "pending")
+_DIGESTS: Final = frozenset({"fingerprint", "manifest", "scope"})
+"""Details that are digests: their beginning tells them apart."""
+_DIGEST: Final = 16
+_DAY: Final = len("2026-01-01 ")
 
 
 @click.group(cls=Group)
@@ -130,32 +139,47 @@ def _pictures(screen: Screen, view: LedgerView) -> Iterator[Any]:
     run = view.run
     yield Text.assemble((run.mapping, "bold"), "  ", screen.say(run.state), "  ", (run.run, "dim"))
     yield Text()
-    batches = screen.table(
-        "seq", "pass", "range", "read", "mapped", "filtered", "rejected", "pending", "took", "when", numbers=range(9)
-    )
-    yield add_rows(
-        batches,
-        (
-            (
-                entry.applied_seq,
-                entry.pass_no,
-                # The last phase has entries of its own, which are no range of the source.
-                entry.range_no if entry.range_no >= 0 else "",
-                *(
-                    count_text(getattr(entry.counts, name))
-                    for name in ("read", "mapped", "filtered", "rejected", "pending")
-                ),
-                duration_text(entry.took_ms / 1000),
-                _moment(entry.applied_ms),
-            )
-            for entry in view.entries
-        ),
-    )
+    yield _batches(screen, view)
     yield Text()
     yield add_rows(
         screen.table("when", "event", "detail"),
         ((_moment(event["at_ms"]), event["kind"], _detail(event["detail"])) for event in view.events),
     )
+
+
+def _batches(screen: Screen, view: LedgerView) -> Table:
+    """All columns where the page has room for them; else without the pace, the day, and the counts that are 0 throughout."""
+    whole = _batch_table(screen, view, _COUNTS, brief=False)
+    if screen.natural_width(whole) <= screen.out.width:
+        return whole
+    counted = [name for name in _COUNTS if name == "read" or any(getattr(each.counts, name) for each in view.entries)]
+    return _batch_table(screen, view, counted, brief=True)
+
+
+def _batch_table(screen: Screen, view: LedgerView, counts: Sequence[str], *, brief: bool) -> Table:
+    headings = ["seq", "pass", "range", *counts, *([] if brief else ["took"]), "when"]
+    table = screen.table(*headings, numbers=range(len(headings) - 1))
+    rows = (
+        (
+            entry.applied_seq,
+            entry.pass_no,
+            _range(entry, view),
+            *(count_text(getattr(entry.counts, name)) for name in counts),
+            *([] if brief else [duration_text(entry.took_ms / 1000)]),
+            _moment(entry.applied_ms)[_DAY if brief else 0 :],
+        )
+        for entry in view.entries
+    )
+    return add_rows(table, rows)
+
+
+def _range(entry: Entry, view: LedgerView) -> str:
+    """The range of the source; of a rollback `pass/range` of what it took back."""
+    if entry.applied_seq in view.undone:
+        pass_no, range_no = view.undone[entry.applied_seq]
+        return f"{pass_no}/{range_no}"
+    # The last phase has entries of its own, which are no range of the source.
+    return str(entry.range_no) if entry.range_no >= 0 else ""
 
 
 def _document(view: LedgerView) -> dict[str, Any]:
@@ -166,9 +190,15 @@ def _document(view: LedgerView) -> dict[str, Any]:
         "state": run.state,
         "fingerprint": run.fingerprint,
         "mapping_text": run.mapping_text,
-        "batches": [asdict(entry) for entry in view.entries],
+        "batches": [{**asdict(entry), **_takes_back(entry, view)} for entry in view.entries],
         "events": list(view.events),
     }
+
+
+def _takes_back(entry: Entry, view: LedgerView) -> dict[str, Any]:
+    names = ("pass", "range")
+    undone = view.undone.get(entry.applied_seq)
+    return {} if undone is None else {"takes_back": dict(zip(names, undone, strict=True))}
 
 
 def _detail(detail: dict[str, Any]) -> str:
@@ -177,9 +207,13 @@ def _detail(detail: dict[str, Any]) -> str:
 
 def _short(name: str, value: object) -> str:
     """What fits into a table; --json has all of it."""
-    if name == "fingerprint":
-        return str(value)[:16]
-    return f"{len(str(value).splitlines())} lines" if name == "mapping" else str(value)
+    if name == "mapping":
+        return f"{len(str(value).splitlines())} lines"
+    if isinstance(value, dict):
+        return f"({_detail(value)})"
+    if isinstance(value, list):
+        return " ".join(str(each) for each in value)
+    return str(value)[:_DIGEST] if name in _DIGESTS else str(value)
 
 
 def _moment(milliseconds: int) -> str:

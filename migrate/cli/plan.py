@@ -46,9 +46,10 @@ def plan(
 
 def _show_plans(screen: Screen, mappings: Sequence[Path], options: Any, sample: int, graph: Path | None) -> int:
     from migrate.engine.plan import plan_run
+    from migrate.engine.safeguard import with_safeguard
     from migrate.engine.samples import sample as sample_of
 
-    plans = plan_run(mappings, options)
+    plans = [each if each.refused else with_safeguard(each, options) for each in plan_run(mappings, options)]
     samples = [sample_of(each, sample) if sample and not each.refused else [] for each in plans]
     if graph is not None:
         _write_graph(screen, plans, graph)

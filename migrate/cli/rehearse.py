@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from migrate.cli.driving import driven
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from migrate.rehearsal.rehearse import Rehearsed
 
 _STEPS = ("run", "verify", "rollback", "verify_again")
+_HEADINGS = ("mapping", "read", "rejected", "verdict", "as_before", *(f"step_{step}" for step in _STEPS))
 
 
 @click.command(cls=Command, example="migrate rehearse mapping.yaml")
@@ -44,30 +47,37 @@ def rehearse(screen: Screen, mappings: tuple[Path, ...], *, on: str | None, **ch
 
 
 def _picture(screen: Screen, done: Sequence[Rehearsed]) -> Iterator[RenderableType]:
-    say = screen.say
-    table = screen.table(
-        "mapping",
-        "read",
-        "rejected",
-        "verdict",
-        "as_before",
-        *(f"step_{step}" for step in _STEPS),
-        numbers=(1, 2, 5, 6, 7, 8),
-    )
-    yield add_rows(
-        table,
-        (
-            (
-                each.plan.name,
-                count_text(each.summary.counts.read),
-                count_text(each.summary.counts.rejected),
-                Text(say(f"verdict_{each.verdict}"), style="green" if each.verification.exit_code == 0 else "red"),
-                Text(say("yes"), style="green") if each.restored else Text(say("no"), style="bold red"),
-                *(duration_text(each.seconds[step]) for step in _STEPS),
-            )
-            for each in done
-        ),
-    )
+    table = _side_by_side(screen, done)
+    # On a page that is too narrow for the line, each mapping has lines of its own: no word and no number is broken.
+    narrow = screen.natural_width(table) > screen.out.width
+    yield Group(*(_one_by_one(screen, each) for each in done)) if narrow else table
     yield Text()
     well = all(each.exit_code == 0 for each in done)
-    yield Text(say("rehearsed" if well else "rehearsed_badly"), style="green" if well else "bold red")
+    yield Text(screen.say("rehearsed" if well else "rehearsed_badly"), style="green" if well else "bold red")
+
+
+def _side_by_side(screen: Screen, done: Sequence[Rehearsed]) -> Table:
+    table = screen.table(*_HEADINGS, numbers=(1, 2, 5, 6, 7, 8))
+    return add_rows(table, (_cells(screen, each) for each in done))
+
+
+def _one_by_one(screen: Screen, rehearsed: Rehearsed) -> RenderableType:
+    name, *cells = _cells(screen, rehearsed)
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    grid.add_column(style="dim")
+    grid.add_column(justify="right")
+    for heading, text in zip(_HEADINGS[1:], cells, strict=True):
+        grid.add_row(screen.say(heading), text)
+    return Group(name, Padding(grid, (0, 0, 0, 2)))
+
+
+def _cells(screen: Screen, rehearsed: Rehearsed) -> list[Text]:
+    say, well = screen.say, rehearsed.verification.exit_code == 0
+    return [
+        Text(rehearsed.plan.name, style="bold"),
+        Text(count_text(rehearsed.summary.counts.read)),
+        Text(count_text(rehearsed.summary.counts.rejected)),
+        Text(say(f"verdict_{rehearsed.verdict}"), style="green" if well else "red"),
+        Text(say("yes"), style="green") if rehearsed.restored else Text(say("no"), style="bold red"),
+        *(Text(duration_text(rehearsed.seconds[step])) for step in _STEPS),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from migrate.engine.options import RunOptions
     from migrate.rollback.batch import Standing
+    from migrate.rollback.dependants import Dependant
     from migrate.rollback.request import Changed, Request
     from migrate.rollback.survey import Survey
 
@@ -90,12 +92,16 @@ def rollback(
     yes: bool,
 ) -> int:
     """Take back what the newest run wrote, or a part of it, newest batch first, to the exact content before it."""
+    from migrate.rollback.dependants import dependants
     from migrate.rollback.rollback import survey
 
     if dry_run:
-        return _show_survey(screen, survey(mapping, options, request, rows=True), request.changed)
-    if not yes:
-        ask(screen, "take_back", **_figures(survey(mapping, options, request, rows=False)))
+        seen = survey(mapping, options, request, rows=True)
+        return _show_survey(screen, seen, dependants(mapping, options, seen.shapes), request.changed)
+    if not yes and (seen := survey(mapping, options, request, rows=False)).entries:
+        for each in dependants(mapping, options, seen.shapes):
+            screen.note(_pointing(screen, each))
+        ask(screen, "take_back", **_figures(seen))
     return stopped_or(screen, [mapping], options, lambda: _rollback(screen, mapping, options, request))
 
 
@@ -103,7 +109,8 @@ def _rollback(screen: Screen, mapping: Path, options: RunOptions, request: Reque
     from migrate.rollback.rollback import rollback as roll_back
 
     done = driven(screen, lambda stop, listen: roll_back(mapping, options, request, stop=stop, listen=listen))
-    verdict = screen.say("took_back", batches=count_text(done.batches), rows=count_text(done.rows))
+    key = "took_back" if done.batches else "nothing_to_take_back"
+    verdict = screen.say(key, batches=count_text(done.batches), rows=count_text(done.rows))
     document = {
         **done.summary.to_json(),
         "rollback": {
@@ -116,7 +123,7 @@ def _rollback(screen: Screen, mapping: Path, options: RunOptions, request: Reque
     return 0
 
 
-def _show_survey(screen: Screen, seen: Survey, changed: Changed) -> int:
+def _show_survey(screen: Screen, seen: Survey, pointing: Sequence[Dependant], changed: Changed) -> int:
     document = {
         "mapping": seen.mapping,
         "run": seen.run,
@@ -126,16 +133,32 @@ def _show_survey(screen: Screen, seen: Survey, changed: Changed) -> int:
         "ranges": [{"pass": each.pass_no, "range": each.range_no} for each in seen.entries],
         "targets": list(seen.shapes),
         "in_the_way": [each.to_json() for each in seen.in_the_way],
+        "pointing": [asdict(each) for each in pointing],
     }
-    figures = _figures(seen)
-    key = "in_the_way" if seen.in_the_way else "nothing_in_the_way"
-    screen.result(
-        document,
-        Text(screen.say("would_take_back", **figures)),
-        Text(screen.say(key, count=count_text(len(seen.in_the_way)))),
-        *_rows(screen, seen.in_the_way),
-    )
+    screen.result(document, *_told(screen, seen, pointing), *_rows(screen, seen.in_the_way))
     return _REFUSED if seen.in_the_way and changed == "refuse" else 0
+
+
+def _told(screen: Screen, seen: Survey, pointing: Sequence[Dependant]) -> Iterator[RenderableType]:
+    if not seen.entries:
+        yield Text("  ").join(
+            [Text(seen.mapping, style="bold"), Text(screen.say(seen.state)), Text(seen.run, style="dim")]
+        )
+        yield Text(screen.say("nothing_to_take_back"))
+        return
+    yield Text(screen.say("would_take_back", **_figures(seen)))
+    if seen.in_the_way:
+        yield Text(screen.say("in_the_way", count=count_text(len(seen.in_the_way))))
+    for each in pointing:
+        yield Text(_pointing(screen, each), style="yellow", no_wrap=True)
+    if not (seen.in_the_way or pointing):
+        yield Text(screen.say("nothing_in_the_way"))
+
+
+def _pointing(screen: Screen, dependant: Dependant) -> str:
+    return screen.say(
+        "points_at", mapping=dependant.mapping, tables=", ".join(dependant.tables), command=dependant.command
+    )
 
 
 def _figures(seen: Survey) -> dict[str, str]:

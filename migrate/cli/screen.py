@@ -22,6 +22,7 @@ from migrate.cli.texts import Lang, Say, translator
 PLAIN_WIDTH: Final = 120
 """Columns of output that goes to a file or pipe, unless COLUMNS says otherwise."""
 
+_UNBOUNDED: Final = 10_000
 STATE_STYLES: Final = {
     "running": "cyan",
     "complete": "green",
@@ -95,8 +96,12 @@ class Screen:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
     def note(self, text: str) -> None:
-        """A sentence for people, on stderr."""
-        self.err.print(Text(text, style="dim"))
+        """A sentence for people, on stderr; left to the terminal to break, so that a command in it can be copied."""
+        self.err.print(Text(text, style="dim"), soft_wrap=True)
+
+    def natural_width(self, table: Table) -> int:
+        """Columns that a table needs to have none of its cells folded."""
+        return self.out.measure(table, options=self.out.options.update(width=_UNBOUNDED)).maximum
 
     def table(self, *headings: str, numbers: Iterable[int] = ()) -> Table:
         """An empty table with these headings (keys of texts); the columns in `numbers` are aligned right."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _ROWS: Final = ("read", "mapped", "filtered", "rejected", "pending", "warnings")
 _ALWAYS_SHOWN: Final = ("read", "mapped", "rejected")
 _TARGETS: Final = ("written", "updated", "identical", "kept", "deleted", "groups")
-_UNBOUNDED: Final = 10_000
 _ALARMING: Final = {"rejected": "red", "pending": "yellow", "warnings": "yellow"}
 
 
@@ -28,7 +27,8 @@ def summary(run: RunSummary, screen: Screen) -> RenderableType:
     """One run in full: state and reason, rows by what became of them, targets, batches and time."""
     parts: list[RenderableType] = [_title(run, screen)]
     if run.reason and run.state != "complete":
-        parts.append(Text(run.reason, style="yellow"))
+        # Rows that are named below its first line are those of a moment that is over; --json has them.
+        parts.append(Text(run.reason.splitlines()[0], style="yellow"))
     bar = _bar(run)
     if bar is not None:
         parts.append(bar)
@@ -43,8 +43,7 @@ def summary(run: RunSummary, screen: Screen) -> RenderableType:
 def overview(runs: Sequence[RunSummary], screen: Screen) -> RenderableType:
     """Several runs, one line each; on a page that is too narrow for the lines, one below the other: a number is never broken."""
     table = _overview(runs, screen)
-    natural = screen.out.measure(table, options=screen.out.options.update(width=_UNBOUNDED)).maximum
-    return table if natural <= screen.out.width else Group(*(summary(run, screen) for run in runs))
+    return table if screen.natural_width(table) <= screen.out.width else Group(*(summary(run, screen) for run in runs))
 
 
 def _overview(runs: Sequence[RunSummary], screen: Screen) -> Table:
@@ -88,7 +87,12 @@ def _state(run: RunSummary, screen: Screen) -> Text:
 
 
 def _bar(run: RunSummary) -> RenderableType | None:
-    if run.state in {"complete", "rolled_back"} or not run.rows_expected or run.counts.read > run.rows_expected:
+    # Of a run that goes back, what is still there is no measure of how far it is.
+    if (
+        run.state in {"complete", "rolled_back", "rolling_back"}
+        or not run.rows_expected
+        or run.counts.read > run.rows_expected
+    ):
         return None
     line = Table.grid(padding=(0, 2, 0, 0))
     share = run.counts.read / run.rows_expected
@@ -138,7 +142,7 @@ def _steering(run: RunSummary, screen: Screen) -> str:
     parts = []
     if run.holder is not None:
         parts.append(screen.say("held_by", holder=run.holder))
-    if run.throttle_rows is not None:
+    if run.throttle_rows is not None and run.state not in {"complete", "rolled_back"}:
         parts.append(screen.say("throttled", rate=count_text(run.throttle_rows)))
     return " · ".join(parts)
 

@@ -224,6 +224,14 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "take back run {run} of {mapping} (batches: {batches}, source rows: {rows}) in {targets}?",
         "确认回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}？",
     ),
+    "nothing_to_take_back": (
+        "nothing of it is left to take back",
+        "没有可回退的内容",
+    ),
+    "points_at": (
+        "{mapping} wrote rows into {tables} that point at these and hold them fast; take it back first: {command}",
+        "{mapping} 写入 {tables} 的行引用了这些行，数据库会拒绝删除；请先回退：{command}",
+    ),
     "would_take_back": (
         "would take back run {run} of {mapping} (batches: {batches}, source rows: {rows}) in {targets}",
         "将回退 {mapping} 的任务 {run}：{batches} 个批次，源数据 {rows} 行，目标表 {targets}",
@@ -242,6 +250,11 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "backup_check_next": (
         "whether it can be restored, only a check tells: migrate backup check {mapping}",
         "能否恢复须经检验：migrate backup check {mapping}",
+    ),
+    "backing_up": ("backing up: {target} rows · {rate} rows/s", "备份中：{target} 行 · 每秒 {rate} 行"),
+    "checking_backup": (
+        "restored into scratch tables and read again: {target} rows · {rate} rows/s",
+        "写入临时表并回读：{target} 行 · 每秒 {rate} 行",
     ),
     "backup_holds": ("the backup holds: restored into scratch tables, it is what was backed up", "备份有效：已在临时表中恢复，与备份时一致"),
     "backup_old": (

@@ -1,4 +1,4 @@
-"""How far a verification is, on the terminal while it works; nothing where nobody watches. A signal ends it at the next chunk."""
+"""How far a verification or a backup is, on the terminal while it works; nothing where nobody watches. A signal ends it at the next chunk."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ _REFRESHES: Final = 8
 
 
 class Watcher:
-    """Called with a side and its rows, from any thread; raises Interrupted once `stop` is set."""
+    """Called with a side and its rows, from any thread; raises Interrupted once `stop` is set.
 
-    def __init__(self, screen: Screen, stop: StopToken) -> None:
+    `saying`: the key of the sentence, which is given the rows of each side by its name, and the `rate`; `left`: what is not there when it
+    was stopped.
+    """
+
+    def __init__(
+        self, screen: Screen, stop: StopToken, saying: str = "verifying", left: str = "nothing is verified"
+    ) -> None:
         self._screen = screen
         self._stop = stop
+        self._saying = saying
+        self._left = left
         self._lock = threading.Lock()
         self._rows = {"source": 0, "target": 0}
         self._began = time.monotonic()
@@ -50,15 +58,13 @@ class Watcher:
     def __call__(self, side: str, rows: int) -> None:
         """Count the rows, or stop."""
         if self._stop.is_set:
-            raise Interrupted("stopped before the end: nothing is verified", next_step="run the same command again")
+            raise Interrupted(f"stopped before the end: {self._left}", next_step="run the same command again")
         with self._lock:
             self._rows[side] += rows
 
     def _line(self) -> Text:
         with self._lock:
-            source, target = self._rows["source"], self._rows["target"]
-        rate = (source + target) / max(time.monotonic() - self._began, 0.001)
-        say = self._screen.say
-        return Text(
-            say("verifying", source=count_text(source), target=count_text(target), rate=count_text(round(rate)))
-        )
+            rows = dict(self._rows)
+        rate = sum(rows.values()) / max(time.monotonic() - self._began, 0.001)
+        figures = {side: count_text(count) for side, count in rows.items()}
+        return Text(self._screen.say(self._saying, **figures, rate=count_text(round(rate))))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from migrate.engine.lookups import lookup_shapes
 from migrate.engine.options import RunOptions
@@ -13,7 +15,7 @@ from migrate.errors import InputError
 from migrate.mapping.model import Mapping
 from migrate.stores.opening import open_source, open_target
 from migrate.stores.port import SourceStore, TargetStore
-from migrate.stores.urls import expand
+from migrate.stores.urls import expand, redacted
 from migrate.values import SourceSpec, TableShape
 
 
@@ -89,3 +91,16 @@ def target_url_of(mapping: Mapping, options: RunOptions) -> str:
             next_step="write `url:` into the mapping, or give --target URL",
         )
     return url
+
+
+def as_typed(path: Path, options: RunOptions) -> str:
+    """What follows a command, so that it means the same mapping, target and ledger as this one: for a next step that can be pasted.
+
+    A password is hidden in it, as everywhere.
+    """
+    words = [str(path)]
+    if options.target is not None:
+        words += ["--target", redacted(options.target)]
+    if options.ledger_schema is not None:
+        words += ["--ledger-schema", options.ledger_schema]
+    return shlex.join(words)

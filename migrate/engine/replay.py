@@ -20,7 +20,7 @@ from migrate.engine.loop import BatchLoop
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.snapshot import SourceAccess
-from migrate.engine.start import Started, take_up
+from migrate.engine.start import Started, going_back, take_up
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import StateError
@@ -75,7 +75,9 @@ def rejects_replay(path: Path, options: RunOptions, *, stop: StopToken, listen: 
 
 def _replayable(ledger: Ledger, plan: Plan) -> Run:
     run = current_run(ledger, plan.name)
-    if run is None or run.state in {"rolled_back", "rolling_back"}:
+    if run is not None and run.state == "rolling_back":
+        raise going_back(ledger, run, plan.mapping.path)
+    if run is None or run.state == "rolled_back":
         raise StateError(
             f"{plan.name} has no run with rejects in this database", next_step=f"migrate run {plan.mapping.path}"
         )

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.engine.databases import as_typed
 from migrate.engine.options import CHUNK_BYTES, RunOptions
 from migrate.engine.plan import Plan
+from migrate.engine.preflight import Preflight
 from migrate.engine.start import begins_anew
 from migrate.errors import StateError
 from migrate.ledger.backups import BackupRecord, checked_backup
@@ -28,6 +31,17 @@ from migrate.write.target import WriteTarget
 def safeguards(plans: Sequence[Plan], options: RunOptions) -> list[dict[str, Any]]:
     """For each plan what its run's `begin` says about a backup. Raises StateError where one is missing, for the first such plan."""
     return [_safeguard(plan, options) for plan in plans]
+
+
+def with_safeguard(plan: Plan, options: RunOptions) -> Plan:
+    """The plan with a warning among its findings where a run of it would be refused for want of a backup; writes nothing."""
+    try:
+        _safeguard(plan, options)
+    except StateError as refused:
+        tables = ", ".join(target.name for target in plan.targets)
+        finding = Preflight("warning", f"target {tables}", refused.message, refused.next_step)
+        return replace(plan, findings=(*plan.findings, finding))
+    return plan
 
 
 def _safeguard(plan: Plan, options: RunOptions) -> dict[str, Any]:
@@ -47,7 +61,7 @@ def _safeguard(plan: Plan, options: RunOptions) -> dict[str, Any]:
     finally:
         store.close()
     if backup is None:
-        raise _refusal(plan, filled)
+        raise _refusal(plan, options, filled)
     return _named(backup)
 
 
@@ -69,8 +83,8 @@ def _in_scope(chunk: pa.RecordBatch, scope: str | None) -> bool:
     return bool(pc.any(inside).as_py()) or rows[ANOMALY].null_count < rows.num_rows
 
 
-def _refusal(plan: Plan, filled: Sequence[str]) -> StateError:
-    path = plan.mapping.path
+def _refusal(plan: Plan, options: RunOptions, filled: Sequence[str]) -> StateError:
+    path = as_typed(plan.mapping.path, options)
     return StateError(
         f"{plan.name} would begin a new run, but {', '.join(filled)} has rows within its scope already, and there is no checked backup of them as they are",
         next_step=f"migrate backup create {path} and migrate backup check {path}, then run again; or run without one: --no-backup",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -133,10 +134,7 @@ def _to_resume(ledger: Ledger, plan: Plan, holding: Holding | None) -> Run | Non
     if holding is not None and holding.live:
         raise held_by_another(plan.name, holding)
     if run.state == "rolling_back":
-        raise StateError(
-            f"run {run.run} of {plan.name} is being rolled back",
-            next_step=f"finish it: migrate {how_it_goes_back(ledger, run)} {plan.mapping.path}",
-        )
+        raise going_back(ledger, run, plan.mapping.path)
     if holding is not None and holding.steering.pause_reason is not None:
         raise Paused(
             f"the run of {plan.name} is paused: {holding.steering.pause_reason}",
@@ -165,6 +163,13 @@ def _another_fingerprint(ledger: Ledger, plan: Plan, run: Run) -> StateError:
         where=f"{what} (fingerprint {plan.fingerprint[:12]} now, {run.fingerprint[:12]} then)",
         next_step="put it back as it was and run again (the mapping it was begun with: `mapping_text` in migrate ledger show --json)",
     )
+
+
+def going_back(ledger: Ledger, run: Run, path: Path) -> StateError:
+    """The refusal of everything but what takes the run back, while that is not at its end."""
+    how = how_it_goes_back(ledger, run)
+    what = "rolled back" if how == "rollback" else "restored from a backup"
+    return StateError(f"run {run.run} of {run.mapping} is being {what}", next_step=f"finish it: migrate {how} {path}")
 
 
 def how_it_goes_back(ledger: Ledger, run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from migrate.engine.options import RunOptions
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import InputError
 from migrate.ledger import steering
+from migrate.ledger.connection import Ledger
 from migrate.ledger.log import LogVerdict, read_events, verify_log
-from migrate.ledger.runs import Entry, Run, all_runs, current_run, read_entries
+from migrate.ledger.runs import Entry, Run, all_runs, current_run, read_entries, read_passes
 
 if TYPE_CHECKING:
     from migrate.signing.note import Checkpoint
@@ -60,18 +62,34 @@ def throttle(path: Path, rows_per_second: int | None, options: RunOptions) -> Ru
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What `ledger show` shows of one run: the run, its batches in the order in which they changed the target, its events."""
+    """What `ledger show` shows of one run: the run, its batches in the order in which they changed the target, its events.
+
+    `undone`: for each batch of a rollback, by its `applied_seq`, the pass and range that it took back.
+    """
 
     run: Run
     entries: tuple[Entry, ...]
     events: tuple[dict[str, Any], ...]
+    undone: Mapping[int, tuple[int, int]]
 
 
 def ledger_show(path: Path, options: RunOptions) -> LedgerView:
     """The newest run of a mapping, or what `options` name, as the ledger has it."""
     with run_of(path, options) as (ledger, run):
-        entries = (each for each in read_entries(ledger, run.run) if options.pass_no in {None, each.pass_no})
-        return LedgerView(run, tuple(entries), tuple(read_events(ledger, run.run)))
+        entries = read_entries(ledger, run.run)
+        shown = tuple(each for each in entries if options.pass_no in {None, each.pass_no})
+        return LedgerView(run, shown, tuple(read_events(ledger, run.run)), _undone(ledger, run, entries))
+
+
+def _undone(ledger: Ledger, run: Run, entries: Sequence[Entry]) -> dict[int, tuple[int, int]]:
+    """A batch of a rollback has the number of the one that it took back in the place of a range."""
+    passes = {each.number for each in read_passes(ledger, run.run) if each.kind == "rollback"}
+    numbers = {each.applied_seq: (each.pass_no, each.range_no) for each in entries}
+    return {
+        each.applied_seq: numbers[each.range_no]
+        for each in entries
+        if each.pass_no in passes and each.range_no in numbers
+    }
 
 
 def ledger_verify(path: Path | None, options: RunOptions, kept: Checkpoint | None = None) -> LogVerdict:

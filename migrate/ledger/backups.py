@@ -80,15 +80,25 @@ def created_backup(ledger: Ledger, mapping: str, backup: str) -> BackupRecord | 
 
 def checked_backup(ledger: Ledger, mapping: str, scopes: Scopes) -> BackupRecord | None:
     """The newest backup of exactly these rows whose last check found it good, or that was restored, since the mapping last changed any of them."""
-    wanted, now = scope_digest(scopes), position(ledger, mapping)
+    wanted, now, spoilt = scope_digest(scopes), position(ledger, mapping), set[str]()
     judged: set[str] = set()
     for kind, detail in _events(ledger, mapping):
-        if kind == CREATED or detail["backup"] in judged:
+        if kind == CREATED:
             continue
+        if detail["backup"] not in judged and kind == FAILED:
+            spoilt.add(detail["backup"])
         judged.add(detail["backup"])
-        if kind != FAILED and detail["scope"] == wanted and detail["position"] == now:
+        # A check says of which moment the backup was made, an earlier restore that the rows are as then again: any of them will do.
+        if detail["backup"] not in spoilt and (detail["scope"], detail["position"]) == (wanted, now):
             return _record(detail)
     return None
+
+
+def is_current(ledger: Ledger, mapping: str, backup: str) -> bool:
+    """True where the mapping has changed nothing since this backup was made, or was last put back."""
+    now = position(ledger, mapping)
+    of_it = [detail for kind, detail in _events(ledger, mapping) if kind != FAILED and detail["backup"] == backup]
+    return any(detail["position"] == now for detail in of_it)
 
 
 def _record(detail: Mapping[str, Any]) -> BackupRecord:

@@ -50,9 +50,11 @@ class Ledger:
     def require(self) -> None:
         """Raise StateError unless this database has a ledger."""
         if not self.exists():
+            schema = self.tables.metadata.schema
+            where = "this database" if schema is None else f"schema {schema} of this database"
             raise StateError(
-                "there is no ledger in this database: nothing was ever run into it",
-                next_step="check the target URL (--target), or begin with `migrate run`",
+                f"there is no ledger in {where}: nothing was ever run into it",
+                next_step="check the target URL (--target) and the ledger's schema (--ledger-schema), or begin with `migrate run`",
             )
 
     @contextmanager

@@ -86,7 +86,7 @@ def acquire(ledger: Ledger, mapping: str, run: str, before: Holding | None) -> L
     if not (_insert(ledger, mapping, run, holder) if before is None else _want(ledger, mapping, run, before, holder)):
         raise StateError(
             f"another process took the run of {mapping} at the same moment",
-            next_step=f"`migrate status {mapping}` shows who holds it",
+            next_step="`migrate status` of this mapping shows who holds it",
         )
     _end_older_workers(ledger, run if before is None else before.run, epoch)
     _raise_epoch(ledger, mapping, run, epoch)
@@ -207,7 +207,7 @@ def fenced(lease: Lease) -> Fenced:
     return Fenced(
         f"another process took over run {lease.run} of {lease.mapping}; this one stopped without writing more",
         where=f"epoch {lease.epoch}",
-        next_step=f"`migrate status {lease.mapping}` shows who drives it now",
+        next_step="`migrate status` of this mapping shows who drives it now",
     )
 
 
@@ -232,12 +232,11 @@ def _want(ledger: Ledger, mapping: str, run: str, before: Holding, holder: str) 
     if before.holder is not None and before.holder.surely_dead:
         free = sa.or_(free, table.c.holder == before.holder.to_text())
     expected = (table.c.mapping == mapping) & (table.c.wanted_epoch == before.wanted_epoch) & free
+    # A pause and a throttle were meant for their run. Once that has ended nobody can lift them any more: the next one begins without.
+    steering = {} if run == before.run else dict.fromkeys(("pause_reason", "paused_ms", "throttle_rows"), sa.null())
+    taken = {"run": run, "wanted_epoch": before.wanted_epoch + 1, "holder": holder, **steering}
     with ledger.writing() as connection:
-        done = connection.execute(
-            sa.update(table)
-            .where(expected)
-            .values(run=run, wanted_epoch=before.wanted_epoch + 1, holder=holder, expires_ms=ledger.clock + LEASE_MS)
-        )
+        done = connection.execute(sa.update(table).where(expected).values(expires_ms=ledger.clock + LEASE_MS, **taken))
     return done.rowcount == 1
 
 

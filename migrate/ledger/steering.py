@@ -77,5 +77,8 @@ def _open_run(ledger: Ledger, mapping: str) -> Run:
     if run is None:
         raise StateError(f"{mapping} was never run into this database", next_step="`migrate status` shows what was")
     if run.state in {"complete", "rolled_back"}:
-        raise StateError(f"run {run.run} of {mapping} is {run.state}: there is nothing to steer")
+        raise StateError(
+            f"run {run.run} of {mapping} is {run.state.replace('_', ' ')}: there is nothing to steer",
+            next_step="pause, resume and throttle are for a run or a rollback that is not at its end: begin it first",
+        )
     return run

@@ -88,7 +88,8 @@ def _figures(progress: Progress, now: float) -> str:
 
 
 def _ending(event: RunEnded) -> str:
-    reason = f" ({event.reason})" if event.reason else ""
+    # One event, one line: the rows that a refusal names stand in the error.
+    reason = f" ({event.reason.splitlines()[0]})" if event.reason else ""
     return f"run {event.run} {event.state}{reason}: {_counts(event.counts)}, {duration_text(event.seconds)}"
 
 

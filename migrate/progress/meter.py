@@ -18,7 +18,7 @@ WINDOW_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 2.0
 """A rate of less than this time is not yet worth showing."""
 
-_STEADY: Final = {"batches", "rollback", "restore"}
+_STEADY: Final = {"batches", "rollback"}
 """Phases that go on at one rate to a known end."""
 
 
@@ -108,6 +108,9 @@ class Meter:
                 progress.wait(event, now)
             case PhaseStarted():
                 progress.phase = event.phase
+                if event.phase == "restore":
+                    # Only rows that differ are written, and how many these are shows at the end.
+                    progress.expected = None
             case RunEnded():
                 progress.state, progress.reason, progress.seconds = event.state, event.reason, event.seconds
                 progress.counts = event.counts

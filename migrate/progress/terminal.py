@@ -140,6 +140,7 @@ def _counts(progress: Progress, say: Say) -> Text:
         parts.append(Text(say("resumed", rows=count_text(progress.before)), style="dim"))
     for name in _COUNTED:
         count = getattr(progress.counts, name)
-        if count or name == "mapped":
+        # A rollback takes back the last phase first, whose entry says that units are pending no more: below 0 is no news.
+        if count > 0 or name == "mapped":
             parts.append(Text(f"{say(name)} {count_text(count)}", style=_STYLES.get(name, "") if count else "dim"))
     return Text(" · ", style="dim").join(parts)

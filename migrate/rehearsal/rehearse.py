@@ -21,17 +21,19 @@ from typing import Any
 from migrate.backup.tables import kept_rows
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import row_digests
+from migrate.engine.databases import as_typed
 from migrate.engine.events import Listener, Notice
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.preflight import in_key_order
 from migrate.engine.run import run
+from migrate.engine.start import begins_anew
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary
 from migrate.errors import InputError, Interrupted, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import REHEARSED, add_event, seal
-from migrate.ledger.runs import new_run_id, now_ms
+from migrate.ledger.runs import current_run, new_run_id, now_ms
 from migrate.ledger.tables import ledger_tables
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
@@ -93,7 +95,7 @@ def rehearse(
 
     Raises:
         InputError: a mapping or URL is wrong, or the tables cannot be copied here.
-        StateError: refused as `run` would be, or the copy is not like the target.
+        StateError: refused as `run` would be, the copy is not like the target, or has a run of its own that would be taken back.
         Paused, Interrupted, EnvironmentFault: as `run`; there is no evidence then.
     """
     plans = plan_run(paths, options)
@@ -170,6 +172,8 @@ class _Trial:
         """All mappings forth, then all of them back."""
         plans = plan_run([plan.mapping.path for plan in originals], self._options)
         _require_alike(originals, plans)
+        for plan in plans:
+            _require_new_run(plan, self._options)
         before = {plan.name: self._digests(plan) for plan in plans}
         done = []
         for plan in plans:
@@ -219,3 +223,19 @@ def _require_alike(originals: Sequence[Plan], copies: Sequence[Plan]) -> None:
                 f"the copy is not like the target of {original.name}: its tables, keys or version differ (fingerprint {copy.fingerprint[:12]}, not {original.fingerprint[:12]})",
                 next_step="make the copy anew, from the same version of the database",
             )
+
+
+def _require_new_run(plan: Plan, options: RunOptions) -> None:
+    """What is taken back in the end has to be what the rehearsal wrote: a copy that has the target's ledger too has its run."""
+    store = open_target(plan.target_url, plan.ledger_schema)
+    try:
+        ledger = Ledger(store, plan.ledger_schema)
+        run = current_run(ledger, plan.name) if ledger.exists() else None
+        if run is not None and not begins_anew(ledger, plan):
+            raise StateError(
+                f"the copy has run {run.run} of {plan.name}, which is {run.state.replace('_', ' ')}: the rehearsal would take that one back",
+                where=redacted(plan.target_url),
+                next_step=f"take it back there first: migrate rollback {as_typed(plan.mapping.path, options)}; or drop the ledger of the copy",
+            )
+    finally:
+        store.close()

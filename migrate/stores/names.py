@@ -17,6 +17,8 @@ def nearest_table(url: sa.URL, name: str) -> str | None:
     except sa.exc.SQLAlchemyError:
         # This is about a better message for another error: that one must not be lost over it.
         return None
+    # The ledger's own tables are nobody's source or target.
+    names = [each for each in names if not each.startswith("migrate_")]
     folded = {each.lower(): each for each in names}
     found = difflib.get_close_matches(table.lower(), list(folded), n=1, cutoff=0.6)
     if found:

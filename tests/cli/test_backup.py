@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -58,11 +60,16 @@ def test_a_backup_is_made_checked_asked_for_and_put_back(migrate: Migrate, fille
     assert (refused.code, refused.out) == (4, "")
     assert "bills would begin a new run, but paid has rows within its scope already" in refused.err
     assert "next:  migrate backup create mapping.yaml and migrate backup check mapping.yaml" in refused.err
+    planned = migrate("plan", "mapping.yaml", "--sample", "0")
+    assert planned.code == 0
+    assert "there is no checked backup of them" in planned.out
+    assert "→ migrate backup create mapping.yaml and migrate backup check mapping.yaml" in planned.out
     made = migrate("backup", "create", "mapping.yaml")
     assert (made.code, undigested(made.out)) == (0, MADE)
     checked = migrate("backup", "check", "mapping.yaml")
     assert checked.code == 0
     assert checked.out.endswith("\nthe backup holds: restored into scratch tables, it is what was backed up\n")
+    assert "nothing stands in the way" in migrate("plan", "mapping.yaml", "--sample", "0").out
     assert migrate("run", "mapping.yaml").code == 0
     assert len(stored(filled)) == 3
     old = migrate("backup", "check", "mapping.yaml")
@@ -121,12 +128,62 @@ def test_damage_is_exit_1_and_nothing_there_is_exit_4(migrate: Migrate, filled: 
     assert "0-paid-0.parquet was changed since the backup was made" in found.err
 
 
+def test_the_next_step_can_be_pasted(migrate: Migrate, filled: Path) -> None:
+    """What a message says to type means the same target and the same folder as the command that said it."""
+    elsewhere = ("mapping.yaml", "--target", "sqlite:///copy of new.db", "--dir", "my backups")
+    shutil.copyfile(filled / "new.db", filled / "copy of new.db")
+    (filled / "new.db").unlink()
+    none = migrate("backup", "check", *elsewhere)
+    assert (none.code, none.out) == (4, "")
+    assert "there is no backup of bills in my backups, which is not there" in none.err
+    made = migrate(*pasted(none.err.rpartition("or make one: ")[2]))
+    assert made.code == 0, made.err
+    checked = migrate(*pasted(made.err.rpartition(": ")[2].replace("\n", " ")))
+    assert checked.code == 0, checked.err
+    unknown = migrate("backup", "restore", *elsewhere, "--backup", "20200101T000000-abcd", "--yes")
+    assert unknown.code == 4
+    assert (
+        f"name one that is there with --backup ({json.loads(migrate('backup', 'check', *elsewhere, '--json').out)['backup']})"
+        in unknown.err
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "its parts are not of the kind"),
+        ('{"backup": {}}', "it does not say 'format'"),
+        ("{", "not a manifest: "),
+        (None, "has no manifest.json"),
+    ],
+    ids=["list", "nothing in it", "no JSON", "gone"],
+)
+def test_a_spoilt_manifest_is_told_in_words(migrate: Migrate, filled: Path, text: str | None, said: str) -> None:
+    """No name of a Python exception gets to the user, and a folder that lost its manifest is not called half-written."""
+    migrate("backup", "create", "mapping.yaml")
+    (manifest,) = filled.glob("backups/*/manifest.json")
+    manifest.unlink()
+    if text is not None:
+        manifest.write_text(text, encoding="utf-8")
+    found = migrate("backup", "check", "mapping.yaml")
+    assert found.code == (4 if text is None else 1)
+    assert said in found.err
+    assert "Error(" not in found.err
+
+
 def test_it_speaks_chinese(migrate: Migrate, filled: Path) -> None:
     """The reports in the other language."""
     assert filled.exists()
     assert "备份已写入 backups/bills-" in migrate("backup", "create", "mapping.yaml", "--lang", "zh").out
     assert "备份有效" in migrate("backup", "check", "mapping.yaml", "--lang", "zh").out
     assert "恢复完成：所有行与备份" in migrate("backup", "restore", "mapping.yaml", "--yes", "--lang", "zh").out
+
+
+def pasted(command: str) -> list[str]:
+    """The words of a command that a message showed, without the name of the program."""
+    program, *words = shlex.split(command)
+    assert program == "migrate"
+    return words
 
 
 def undigested(text: str) -> str:

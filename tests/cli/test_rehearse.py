@@ -16,6 +16,30 @@ rehearsed: it was run, verified and taken back, and the copy is as it was; the t
 """
 
 
+NARROW = """\
+bills
+  read         6
+  rejected     2
+  verdict      EQUAL
+  as before    yes
+  run          N s
+  verify       N s
+  rollback     N s
+  look again   N s
+
+rehearsed: it was run, verified and taken back, and the
+copy is as it was; the target's log has it
+"""
+
+
+def test_a_narrow_page_has_a_line_for_each_figure(migrate: Migrate, project: Path) -> None:
+    """No word and no number is broken where the table is too wide."""
+    assert project.exists()
+    done = migrate("rehearse", "mapping.yaml", COLUMNS="55")
+    lines = [line.split() for line in steady(done.out).splitlines()]
+    assert lines == [line.split() for line in NARROW.splitlines()]
+
+
 def test_a_rehearsal_is_shown_and_kept(migrate: Migrate, project: Path) -> None:
     """Exit 0, a line per mapping; the document is the evidence; the target has no row of it, and the folder no copy."""
     done = migrate("rehearse", "mapping.yaml")

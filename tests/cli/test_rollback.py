@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -35,7 +36,11 @@ def test_a_run_is_rolled_back_and_begins_afresh(migrate: Migrate, project: Path)
     assert stored(project) == []
     assert migrate("status", "mapping.yaml").out.startswith("bills  rolled back  ")
     again = migrate("rollback", "mapping.yaml", "--yes")
-    assert (again.code, again.out.splitlines()[-1]) == (0, "taken back (batches: 0, source rows: 0)")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "nothing of it is left to take back")
+    # There is nothing to ask about either.
+    assert migrate("rollback", "mapping.yaml").out == again.out
+    looked = migrate("rollback", "mapping.yaml", "--dry-run")
+    assert (looked.code, steady(looked.out)) == (0, "bills  rolled back  RUN\nnothing of it is left to take back\n")
     assert migrate("run", "mapping.yaml").code == 0
     assert len(stored(project)) == 3
     assert len(json.loads(migrate("status", "--target", "sqlite:///new.db", "--json").out)["runs"]) == 2
@@ -127,8 +132,14 @@ def test_only_rollback_goes_on_with_a_run_that_is_rolling_back(
     migrate("run", "mapping.yaml", "--batch-rows", "2")
     change(project)
     assert migrate("rollback", "mapping.yaml", "--yes").code == 4
-    assert migrate("status", "mapping.yaml").out.startswith("bills  rolling back  ")
-    assert migrate(*command, "mapping.yaml").code == 4
+    stands = migrate("status", "mapping.yaml").out.splitlines()
+    assert stands[0].startswith("bills  rolling back  ")
+    # The first line of the reason says how many rows; what they are, and how much of the run is left, is no progress of the rollback.
+    assert stands[1].endswith("is not taken back, rows of it are not as the run left them: 1")
+    assert stands[2].split()[0] == "read"
+    refused = migrate(*command, "mapping.yaml")
+    assert refused.code == 4
+    assert "is being rolled back\n  next:  finish it: migrate rollback mapping.yaml\n" in refused.err
     assert migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip").code == 0
     # The row that stayed is one that was there already.
     again = [*command, "mapping.yaml", *(["--no-backup"] if command == ["run"] else [])]
@@ -154,6 +165,32 @@ def test_a_batch_is_taken_back_and_run_does_it_again(migrate: Migrate, project: 
     assert [each["kind"] for each in again["by_pass"]] == ["full", "rollback", "full"]
     assert [no for no, _ in stored(project)] == [1, 2, 5]
     assert migrate("verify", "mapping.yaml").code == 0
+
+
+def test_the_ledger_shows_what_a_rollback_took_back(migrate: Migrate, project: Path) -> None:
+    """By pass and range, as `--pass` and `--batch` name it, and not by the number under which it was applied; the same for machines."""
+    assert project.exists()
+    migrate("run", "mapping.yaml", "--batch-rows", "2")
+    migrate("rollback", "mapping.yaml", "--yes")
+    lines = [line.split()[:4] for line in migrate("ledger", "show", "mapping.yaml").out.split("\n\n")[1].splitlines()]
+    ranges = {words[2]: words[3] for words in lines if words[1] == "1"}
+    assert {words[2]: words[3].lstrip("-") for words in lines if words[1] == "2"} == {
+        f"1/{number}": read for number, read in ranges.items()
+    }
+    batches = json.loads(migrate("ledger", "show", "mapping.yaml", "--json").out)["batches"]
+    taken = [each["takes_back"]["range"] for each in batches if each["pass_no"] == 2]
+    assert taken == [each["range_no"] for each in reversed(batches) if each["pass_no"] == 1]
+
+
+def test_the_ledger_fits_a_narrow_page(migrate: Migrate, project: Path) -> None:
+    """With 60 columns no number and no time is broken; counts that are 0 throughout, pace and day are left out there."""
+    assert project.exists()
+    migrate("run", "mapping.yaml", "--batch-rows", "2")
+    shown = migrate("ledger", "show", "mapping.yaml", COLUMNS="60").out.split("\n\n")[1].splitlines()
+    assert shown[0].split() == ["seq", "pass", "range", "read", "mapped", "filtered", "rejected", "when"]
+    assert len(shown) == 1 + 3 + 1  # three ranges and the last phase
+    assert max(map(len, shown)) <= 60
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", line.split()[-1]) for line in shown[1:])
 
 
 @pytest.mark.parametrize(

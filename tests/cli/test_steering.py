@@ -163,3 +163,22 @@ def test_a_pause_is_told_also_where_another_target_has_no_ledger(migrate: Migrat
     document = json.loads(done.out)
     assert (document["mapping"], document["state"]) == ("bills", "paused")
     assert "over the limit of 0" in done.err
+
+
+def test_a_throttle_ends_with_its_run(migrate: Migrate, project: Path) -> None:
+    """What was set for a rollback holds the next run back no more: nobody could lift it once the run has ended."""
+    migrate("run", "mapping.yaml", "--batch-rows", "2")
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        connection.execute("UPDATE paid SET payer = 'mine' WHERE no = 2")
+        connection.commit()
+    assert migrate("rollback", "mapping.yaml", "--yes").code == 4
+    assert migrate("throttle", "mapping.yaml", "--rows-per-second", "1000000").code == 0
+    assert "throttled to 1,000,000 rows/s" in migrate("status", "mapping.yaml").out
+    assert migrate("rollback", "mapping.yaml", "--yes", "--changed", "skip").code == 0
+    assert "throttled" not in migrate("status", "mapping.yaml").out
+    late = migrate("throttle", "mapping.yaml", "--rows-per-second", "0")
+    assert late.code == 4
+    assert "is rolled back: there is nothing to steer\n  next:  " in late.err
+    assert migrate("run", "mapping.yaml", "--no-backup").code == 0
+    with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
+        assert connection.execute("SELECT throttle_rows FROM migrate_lease").fetchall() == [(None,)]

@@ -74,6 +74,19 @@ def test_a_run_on_a_terminal(project: Path, columns: int, lang: str) -> None:
     assert max(map(cell_len, lines)) <= columns
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_backup_shows_how_far_it_is(project: Path, lang: str) -> None:
+    """While rows are read, and read again by the check, a line on the terminal says how many; it is gone when the result comes."""
+    assert on_a_terminal(project, 80, "run", "mapping.yaml")[0] == 0
+    said = {"en": ("backing up: ", "read again: "), "zh": ("备份中：", "回读：")}[lang]
+    for command, words in zip(("create", "check"), said, strict=True):
+        code, text = on_a_terminal(project, 80, "backup", command, "mapping.yaml", "--lang", lang)
+        assert code == 0, text
+        live, result = text[: text.rindex("\x1b[?25h")], text[text.rindex("\x1b[?25h") :]
+        assert words in live
+        assert words not in result
+
+
 def test_colours_can_be_turned_off(project: Path) -> None:
     """NO_COLOR is honoured: the words stay, the colours go."""
     code, text = on_a_terminal(project, 100, "check", "mapping.yaml", NO_COLOR="1")
@@ -82,18 +95,20 @@ def test_colours_can_be_turned_off(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "code", "state"),
-    [("y\n", 0, "rolled back"), ("n\n", 130, "complete"), ("\n", 130, "complete")],
-    ids=["yes", "no", "nothing"],
+    [("y\n", 0, "rolled back"), ("n\n", 130, "complete"), ("\n", 130, "complete"), ("\x03", 130, "complete")],
+    ids=["yes", "no", "nothing", "ctrl-c"],
 )
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_a_rollback_asks_first(project: Path, typed: str, code: int, state: str, lang: str) -> None:
-    """On a terminal it says what would go back and asks; only `y` begins it, anything else changes nothing."""
+    """On a terminal it says what would go back and asks; only `y` begins it, anything else, Ctrl-C at once, changes nothing."""
     assert on_a_terminal(project, 100, "run", "mapping.yaml")[0] == 0
     before = (project / "new.db").read_bytes()
     ended, text = on_a_terminal(project, 100, "rollback", "mapping.yaml", "--lang", lang, typed=typed)
     question = "take back run" if lang == "en" else "确认回退 bills"
     assert question in ESCAPES.sub("", text)
     assert ended == code, text
-    assert code == 0 or (project / "new.db").read_bytes() == before
+    if code != 0:
+        assert (project / "new.db").read_bytes() == before
+        assert "not agreed to: nothing was done" in text
     stands = ESCAPES.sub("", on_a_terminal(project, 100, "status", "mapping.yaml")[1])
     assert stands.startswith(f"bills  {state}  ")

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from migrate.engine.options import RunOptions
+from migrate.engine.run import run
 from migrate.engine.stop import StopToken
 from migrate.errors import InputError, Interrupted, Paused, StateError
 from migrate.rehearsal.rehearse import Rehearsed, rehearse
+from migrate.rollback.request import Request
+from migrate.rollback.rollback import rollback
 from tests.rig.back import log_verdict, table_digests
 from tests.rig.database import Database
 
@@ -137,6 +140,25 @@ def test_a_run_that_stops_leaves_no_copy_and_no_evidence(site: Site) -> None:
     with pytest.raises(Interrupted):
         site.rehearse(stop=stop)
     assert (site.rows(), site.events(), site.left_over()) == (before, [], [])
+
+
+def test_a_run_that_the_copy_brought_along_is_not_taken_back(
+    site: Site, new_database: Callable[[str], str], database_kind: str
+) -> None:
+    """A copy with a ledger and a run in it is refused, and nothing of it is touched; taken back there as the message says, it is rehearsed on."""
+    url = new_database(database_kind)
+    copy = Database(url)
+    make_tables(copy)
+    options = RunOptions(source=site.source, target=url, batch_rows=7, no_backup=True)
+    run(site.paths, options, stop=StopToken(), listen=lambda _: None)
+    before = table_digests(copy, "code", "head", "line")
+    with pytest.raises(StateError, match="the rehearsal would take that one back") as refused:
+        site.rehearse(on=url)
+    assert f"migrate rollback {site.paths[0]} --target " in (refused.value.next_step or "")
+    assert table_digests(copy, "code", "head", "line") == before
+    for path in reversed(site.paths):
+        rollback(path, options, Request(), stop=StopToken(), listen=lambda _: None)
+    assert [each.exit_code for each in site.rehearse(on=url)] == [0, 0]
 
 
 def test_a_copy_of_the_users_own(site: Site, new_database: Callable[[str], str], database_kind: str) -> None:

@@ -14,6 +14,7 @@ from migrate.engine.run import run
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary
 from migrate.errors import StateError
+from migrate.rollback.dependants import dependants
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import RolledBack, rollback
 from tests.faults.outcome import Outcome, assert_sound, outcome
@@ -40,6 +41,22 @@ def test_all_mappings_go_back_to_what_was_there(database_url: str, second_databa
     for each in reversed(scenario.mappings):
         back(scenario, each, Request())
     assert targets(scenario) == before
+
+
+def test_what_points_at_a_run_is_named_before_it_goes_back(
+    database_url: str, second_database_url: str, tmp_path: Path
+) -> None:
+    """The mapping whose rows point at a run's tables, with the command that takes it back; none once it is back, or for a table that nobody points at."""
+    scenario = prepare(second_database_url, database_url, tmp_path)
+    ran(scenario)
+    docs, items, goods = scenario.mappings
+    [found] = dependants(docs, options(scenario), {"header"})
+    assert (found.mapping, found.tables) == ("items", ("position",))
+    assert found.command.startswith(f"migrate rollback {items} --target ")
+    assert dependants(goods, options(scenario), {"goods"}) == ()
+    back(scenario, items, Request())
+    assert dependants(docs, options(scenario), {"header"}) == ()
+    assert back(scenario, docs, Request()).summary.state == "rolled_back"
 
 
 @pytest.mark.campaign

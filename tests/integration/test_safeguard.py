@@ -11,13 +11,13 @@ import pytest
 from migrate.engine.options import RunOptions
 from migrate.engine.run import run
 from migrate.engine.stop import StopToken
-from migrate.errors import StateError
+from migrate.errors import NotProven, StateError
 from tests.integration.test_backup import SCOPED
 from tests.integration.test_rollback import prepared
 from tests.integration.test_undo import MAPPING
 from tests.rig.back import rolled_back, table_digests
 from tests.rig.database import Database
-from tests.rig.kept import checked, created, ran
+from tests.rig.kept import checked, created, ran, restored
 from tests.rig.schedule import plan_of
 
 TABLES = ("doc", "part")
@@ -64,6 +64,30 @@ def test_a_backup_is_of_the_rows_as_they_are(tmp_path: Path, database_url: str) 
     created(tmp_path, database_url)
     assert checked(tmp_path, database_url).current
     ran(tmp_path, source, database_url)
+
+
+def test_a_backup_that_was_put_back_is_current_also_after_a_check(tmp_path: Path, database_url: str) -> None:
+    """The rows are those of the backup again; a check that finds it good does not make it old, and one that finds it spoilt does."""
+    target = Database(database_url)
+    source = prepared(tmp_path, target, MAPPING.format(mode="update")).source.url or ""
+    made = created(tmp_path, database_url)
+    checked(tmp_path, database_url)
+    ran(tmp_path, source, database_url)
+    assert not checked(tmp_path, database_url).current
+    restored(tmp_path, database_url)
+    assert checked(tmp_path, database_url).current
+    (first, *_) = sorted(made.folder.glob("*.parquet"))
+    content = first.read_bytes()
+    first.write_bytes(content[:-9])
+    with pytest.raises(NotProven):
+        checked(tmp_path, database_url)
+    with pytest.raises(StateError, match="there is no checked backup"):
+        ran(tmp_path, source, database_url)
+    first.write_bytes(content)
+    checked(tmp_path, database_url)
+    ran(tmp_path, source, database_url)
+    assert begun(target)["backup"] == made.manifest.backup
+    assert not checked(tmp_path, database_url).current
 
 
 def test_a_backup_of_other_rows_does_not_count(tmp_path: Path, sqlite_url: str) -> None:

@@ -95,3 +95,10 @@ def test_tries_are_counted() -> None:
     meter = Meter()
     meter.take(started(None), 0)
     assert meter.take(BatchDone("m", "r", 1, Counts(), 1.0, 3), 1).retries == 2
+
+
+def test_a_restore_does_not_know_how_far_it_is() -> None:
+    """Rows that are as in the backup are not written, so that all its rows are no measure: neither share nor time left is shown."""
+    progress = metered((0, started(1000)), (1, PhaseStarted("m", "restore")), (5, batch(10)))
+    assert (progress.share, progress.seconds_left(5), progress.counts.read) == (None, None, 10)
+    assert progress.rate(5) == pytest.approx(2)

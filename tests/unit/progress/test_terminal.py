@@ -80,3 +80,10 @@ def test_an_ended_run_shows_its_state_and_reason() -> None:
 def test_a_later_phase_is_named() -> None:
     """While pending units are settled, that is what is shown."""
     assert "settling pending units" in drawn(BEGIN, HALF, (11, PhaseStarted("legacy_vat", "settle")))[1]
+
+
+def test_a_rollback_shows_no_counts_below_0() -> None:
+    """The last phase goes back first, and its entry has negative counts of its own."""
+    settled = BatchDone("legacy_vat", "r", 9, Counts(read=0, mapped=3, pending=-3), 0.1, 1)
+    counts = drawn(BEGIN, (1, PhaseStarted("legacy_vat", "rollback")), (2, settled))[1]
+    assert counts.strip() == "taking back · mapped 3"
