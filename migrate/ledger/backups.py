@@ -61,15 +61,6 @@ def log_backup(
     seal(ledger, record.backup)
 
 
-def seal_backups(ledger: Ledger) -> int:
-    """Seal what whoever logged it was killed before sealing; how many entries that were."""
-    event = ledger.tables.event
-    about = event.c.kind.startswith(ABOUT_BACKUPS) & event.c.run.is_not(None)
-    with ledger.reading() as connection:
-        names = [row.run for row in connection.execute(sa.select(event.c.run).where(about).distinct())]
-    return sum(seal(ledger, name) for name in names)
-
-
 def created_backup(ledger: Ledger, mapping: str, backup: str) -> BackupRecord | None:
     """The backup of that name as the log has it since it was made; None for one that was not made of this target."""
     for kind, detail in _events(ledger, mapping):

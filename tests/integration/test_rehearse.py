@@ -155,3 +155,21 @@ def test_a_copy_of_the_users_own(site: Site, new_database: Callable[[str], str],
     )
     with pytest.raises(StateError, match="the copy is not like the target of lines"):
         site.rehearse(on=url)
+
+
+def test_the_target_under_another_url_is_no_copy(site: Site) -> None:
+    """A path through another folder, an option more: nothing is run, and nothing but the attempt is logged."""
+    before, address = site.rows(), site.url
+    if site.target.kind == "sqlite":
+        folder, slash, name = address.rpartition("/")
+        (site.place / "beside").mkdir()
+        address = f"{folder}{slash}beside/../{name}"
+    else:
+        option = {"postgresql": "application_name=copy", "mariadb": "charset=utf8mb4"}[site.target.kind]
+        address += f"{'&' if '?' in address else '?'}{option}"
+    with pytest.raises(InputError, match="names the target itself"):
+        site.rehearse(on=address)
+    assert (site.rows(), site.events()) == (before, [])
+    assert site.target.rows("SELECT count(*) AS n FROM migrate_run")[0]["n"] == 0
+    verdict = log_verdict(site.url)
+    assert (verdict.findings, verdict.unsealed) == ((), 0)

@@ -16,10 +16,9 @@ from migrate.ledger.backups import (
     created_backup,
     log_backup,
     scope_digest,
-    seal_backups,
 )
 from migrate.ledger.connection import Ledger
-from migrate.ledger.log import add_event, verify_log
+from migrate.ledger.log import REHEARSED, add_event, seal_others, verify_log
 from migrate.stores.opening import open_target
 from tests.rig.database import Database
 
@@ -74,10 +73,11 @@ def test_a_backup_is_known_by_what_was_logged_when_it_was_made(ledger: Ledger) -
 
 
 def test_what_a_killed_process_logged_is_sealed_by_who_comes_next(ledger: Ledger) -> None:
-    """An event that was committed and not sealed is sealed once."""
+    """An event that was committed and not sealed is sealed once, that of a rehearsal too."""
     add_event(ledger, "undo", ONE.backup, CREATED, ONE.to_json())
-    assert verify_log(ledger).unsealed == 1
-    assert (seal_backups(ledger), seal_backups(ledger)) == (1, 0)
+    add_event(ledger, "undo", "20260102T000000-cccc", REHEARSED, {})
+    assert verify_log(ledger).unsealed == 2
+    assert (seal_others(ledger), seal_others(ledger)) == (2, 0)
     assert (verify_log(ledger).unsealed, verify_log(ledger).findings) == (0, ())
 
 
