@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +96,10 @@ def rollback(
     if dry_run:
         return _show_survey(screen, survey(mapping, options, request, rows=True), request.changed)
     if not yes:
-        ask(screen, "take_back", **_figures(survey(mapping, options, request, rows=False)))
+        seen = survey(mapping, options, request, rows=False)
+        ask(screen, "take_back", **_figures(seen))
+        # What was agreed to is what is taken back, though another run was begun meanwhile.
+        options = replace(options, run=seen.run)
     return stopped_or(screen, [mapping], options, lambda: _rollback(screen, mapping, options, request))
 
 

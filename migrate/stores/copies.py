@@ -6,6 +6,7 @@ by its plain name. Nothing of the original is changed; its sequences are not sha
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -172,6 +173,9 @@ def _as_file(
     if origin is None:
         raise InputError("a database in memory cannot be copied", next_step="name a copy: --on URL")
     place = origin.with_name(f"{origin.name}.{name}")
+    with _told("a file beside it"):
+        # Made before it is filled, for those who may read the original.
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, origin.stat().st_mode & 0o777))
     try:
         with (
             _told("a file beside it"),
@@ -197,7 +201,7 @@ def _do(connection: sa.Connection, statement: str) -> sa.CursorResult[Any]:
 def _told(what: str) -> Iterator[None]:
     try:
         yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
         raise EnvironmentFault(
             f"the copy for the rehearsal cannot be made: {getattr(error, 'orig', error)}",
             next_step=f"give the database user the right to make {what}, or make the copy yourself and name its database: --on URL",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,17 @@ def test_the_target_under_another_url_is_no_copy(site: Site) -> None:
     assert site.target.rows("SELECT count(*) AS n FROM migrate_run")[0]["n"] == 0
     verdict = log_verdict(site.url)
     assert (verdict.findings, verdict.unsealed) == ((), 0)
+
+
+def test_a_copy_is_read_by_whoever_reads_the_original(tmp_path: Path, sqlite_url: str) -> None:
+    """SQLite: the file with all the rows has the permissions of the target's, from its first byte on."""
+    site = Site(tmp_path, sqlite_url)
+    Path(sqlite_url.removeprefix("sqlite:///")).chmod(0o600)
+    modes: set[int] = set()
+
+    def listen(_event: object) -> None:
+        modes.update(stat.S_IMODE((site.place / name).stat().st_mode) for name in site.left_over())
+
+    options = RunOptions(source=site.source, target=site.url)
+    rehearse(site.paths[:1], options, None, stop=StopToken(), listen=listen)
+    assert modes == {0o600}
