@@ -46,11 +46,14 @@ def scope_digest(scopes: Scopes) -> str:
 
 
 def position(ledger: Ledger, mapping: str) -> int:
-    """The newest `applied_seq` of all runs of a mapping, 0 before the first: it moves with everything that the mapping does to its rows."""
+    """The sum of `applied_seq` over all runs of a mapping, 0 before the first: it moves with everything that the mapping does to its rows.
+
+    The newest one would not: numbers are drawn before the commit, and a lower one may be committed after a higher.
+    """
     applied, run = ledger.tables.applied, ledger.tables.run
-    newest = sa.select(sa.func.coalesce(sa.func.max(applied.c.applied_seq), 0)).join(run, run.c.run == applied.c.run)
+    entries = sa.select(sa.func.coalesce(sa.func.sum(applied.c.applied_seq), 0)).join(run, run.c.run == applied.c.run)
     with ledger.reading() as connection:
-        return int(connection.execute(newest.where(run.c.mapping == mapping)).scalar_one())
+        return int(connection.execute(entries.where(run.c.mapping == mapping)).scalar_one())
 
 
 def log_backup(
