@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from migrate.engine.events import Notice
 from migrate.engine.options import RunOptions
 from migrate.engine.stop import StopToken
 from migrate.errors import InputError, Interrupted, Paused, StateError
@@ -188,3 +189,20 @@ def test_a_copy_is_read_by_whoever_reads_the_original(tmp_path: Path, sqlite_url
     options = RunOptions(source=site.source, target=site.url)
     rehearse(site.paths[:1], options, None, stop=StopToken(), listen=listen)
     assert modes == {0o600}
+
+
+def test_a_copy_that_is_not_as_it_was_is_told(
+    site: Site, new_database: Callable[[str], str], database_kind: str
+) -> None:
+    """Whatever is left within the scope after the rollback: not as before, exit 1, and the log says so."""
+    copy = Database(new_database(database_kind))
+    make_tables(copy)
+
+    def leave_a_row(event: object) -> None:
+        if isinstance(event, Notice) and event.message == "rehearsal: verify again":
+            copy.run("INSERT INTO head (id, name) VALUES (999, 'left')")
+
+    options = RunOptions(source=site.source, target=site.url)
+    (heads,) = rehearse(site.paths[:1], options, copy.url, stop=StopToken(), listen=leave_a_row)
+    assert (heads.verdict, heads.restored, heads.exit_code) == ("EQUAL", False, 1)
+    assert '"restored":false' in site.events()[0]["detail"]
