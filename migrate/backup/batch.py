@@ -54,12 +54,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Stored rows under exactly the keys that were asked for. `at`: which key; `inside`: of the scope for certain; `unread`: in part."""
+    """Stored rows under exactly the keys that were asked for. `at`: which key; `inside`: of the scope for certain.
+
+    `unread`: in part, and `unsure`: so that the scope cannot be told.
+    """
 
     rows: pa.Table
     at: npt.NDArray[np.int64]
     inside: Flags
     unread: Flags
+    unsure: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class RestoredTable:
         """Delete the rows with these keys that are still there and inside of the scope."""
         stored = self._locked(session, self._sorted(keys))
         # Of a row that moved out of the scope meanwhile nobody here is in charge; of one that cannot be told, a person decides.
-        unknown = stored.rows.filter(pa.array(stored.unread & ~stored.inside))
+        unknown = stored.rows.filter(pa.array(stored.unsure))
         gone = self._keys(stored.rows.filter(pa.array(stored.inside)))
         stuck = _stuck(session, [Step("delete", self.shape, self.kept.key, gone)])
         doubtful = self._left(unknown, "cannot be read, and may be a row of others")
@@ -88,7 +92,7 @@ class RestoredTable:
         same = np.asarray(pc.fill_null(pc.equal(backed_up, found), False)).astype(np.bool_) & ~stored.unread
         absent = np.ones(rows.num_rows, np.bool_)
         absent[stored.at] = False
-        ours = stored.inside | stored.unread
+        ours = stored.inside | stored.unsure
         update = self._writable(rows.take(pa.array(stored.at[~same & ours])))
         insert = self._writable(rows.filter(pa.array(absent)))
         steps = [Step("update", self.shape, self.kept.key, update), Step("insert", self.shape, self.kept.key, insert)]
@@ -110,9 +114,13 @@ class RestoredTable:
             np.bool_
         )
         stored, at = stored.filter(pa.array(exact)), at[exact]
-        unread = np.asarray(pc.is_valid(found[ANOMALY]).filter(pa.array(exact))).astype(np.bool_)
+        anomaly = found[ANOMALY].filter(pa.array(exact))
+        unread = np.asarray(pc.is_valid(anomaly)).astype(np.bool_)
         inside = np.asarray(rows_in_scope(stored, self.kept.scope)).astype(np.bool_)
-        return _Stored(stored, at, inside, unread)
+        unsure = np.zeros(len(at), np.bool_)
+        broken = stored.append_column(ANOMALY, anomaly).filter(pa.array(unread))
+        unsure[unread] = np.asarray(self.kept.perhaps_inside(broken)).astype(np.bool_)
+        return _Stored(stored, at, inside, unread, unsure & ~inside)
 
     def _sorted(self, rows: pa.Table) -> pa.Table:
         # As every writer has them: locks are taken in the order of the keys.

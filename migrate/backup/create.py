@@ -57,7 +57,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How far a mapping came: its newest run, how often it was taken up, and its newest entry."""
+    """How far a mapping came: its newest run, how often it was taken up, and its position (`ledger.backups`)."""
 
     run: str | None
     epoch: int

@@ -1,4 +1,4 @@
-"""Where backups lie: one folder each, which has its name only once everything in it is written and on the disk.
+"""Where backups lie: one folder each, which has its name only once everything in it is written and on the disk, and which only its owner may read.
 
 While one is written its folder is called `….partial`, and whatever a killed process left under that name is never taken for a backup.
 """
@@ -34,7 +34,11 @@ def written(place: Path) -> Iterator[Path]:
     """A folder to write a backup into. `publish` in the block gives it its name; what was not published is removed, as far as possible."""
     partial = place.with_name(place.name + PARTIAL)
     with _writing(place):
-        partial.mkdir(parents=True)
+        missing = [each for each in partial.parents if not each.exists()]
+        # It holds whole invoices: whoever may read the folder around it need not be one who may read these.
+        partial.mkdir(mode=0o700, parents=True)
+        for each in missing:
+            _sync(each.parent)
     try:
         with _writing(place):
             yield partial
@@ -73,7 +77,7 @@ def found(holder: Path, mapping: str, backup: str | None, make: str) -> Path:
     places = sorted(holder.glob(f"{mapping}-{wanted}")) if holder.is_dir() else []
     whole = [place for place in places if _is_of(place, mapping) and (place / MANIFEST).is_file()]
     if whole:
-        return whole[-1]
+        return max(whole, key=_made)
     broken = [place for place in places if _is_of(place, mapping)]
     if broken:
         raise StateError(
@@ -104,6 +108,11 @@ def backup_in(place: Path) -> str:
     """The name of the backup of a folder that was found."""
     matched = _NAME.fullmatch(place.name)
     return "" if matched is None else matched["backup"]
+
+
+def _made(place: Path) -> tuple[str, int]:
+    # The name has the second; two that a script made in the same one are told apart by their files.
+    return backup_in(place).partition("-")[0], (place / MANIFEST).stat().st_mtime_ns
 
 
 def _is_of(place: Path, mapping: str) -> bool:

@@ -54,7 +54,7 @@ class TableEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup states. `position`: the newest `applied_seq` of the mapping when it was made; `made_at`: the target's clock, ISO 8601."""
+    """What a backup states. `position`: that of the mapping when it was made (`ledger.backups`); `made_at`: the target's clock, ISO 8601."""
 
     backup: str
     mapping: str

@@ -123,8 +123,10 @@ def restore(path: Path, wanted: Wanted, options: RunOptions, *, stop: StopToken,
         held = HeldLedger(ledger, lease)
         began = {"epoch": lease.epoch, **manifest.record.to_json()}
         add_event(held, mapping.name, run.run, "restore", began)
+        # Before the state: of a run that is rolling back, its last pass says which command goes on with it.
+        current = _restore_pass(held, run)
         set_state(held, run.run, "rolling_back")
-        attempt = Attempt(held, run, lease, _restore_pass(held, run), stop, listen)
+        attempt = Attempt(held, run, lease, current, stop, listen)
         with attempting(attempt, manifest.rows, resumed=run.state == "rolling_back"):
             _bring_back(attempt, backup, tables)
             done = _finish(attempt, manifest)

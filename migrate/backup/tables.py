@@ -44,6 +44,18 @@ class KeptTable:
         """Arrow schema of its rows."""
         return pa.schema([(column.name, column.type.arrow) for column in self.shape.columns])
 
+    def perhaps_inside(self, broken: pa.Table) -> pa.Array:
+        """Which of these rows, unreadable in part and with `ANOMALY`, are not outside of the scope for certain: a value that cannot be read may be any."""
+        if self.scope is None:
+            return pa.array([True] * broken.num_rows, pa.bool_())
+        named = [name for name in self.shape.names if name in self.scope]
+        inside = rows_in_scope(broken.drop_columns([ANOMALY]), self.scope).to_pylist()
+        rows = zip(inside, broken.select([*named, ANOMALY]).to_pylist(), strict=True)
+        return pa.array(
+            [known or any(is_unreadable(name, row[name], row[ANOMALY]) for name in named) for known, row in rows],
+            pa.bool_(),
+        )
+
 
 class KeptRows:
     """Reads the rows of one table that the mapping answers for. `table` says how they look."""
@@ -70,20 +82,7 @@ class KeptRows:
         inside = rows.drop_columns([ANOMALY])
         if self.table.scope is not None:
             inside = inside.filter(rows_in_scope(inside, self.table.scope))
-        return inside, broken.filter(self._perhaps(broken)) if broken.num_rows else broken
-
-    def _perhaps(self, broken: pa.Table) -> pa.Array:
-        """Those of the unreadable rows that are not outside of the scope for certain: a value that could not be read may be any."""
-        scope = self.table.scope
-        if scope is None:
-            return pa.array([True] * broken.num_rows, pa.bool_())
-        named = [name for name in self.table.shape.names if name in scope]
-        inside = rows_in_scope(broken.drop_columns([ANOMALY]), scope).to_pylist()
-        rows = zip(inside, broken.select([*named, ANOMALY]).to_pylist(), strict=True)
-        return pa.array(
-            [known or any(is_unreadable(name, row[name], row[ANOMALY]) for name in named) for known, row in rows],
-            pa.bool_(),
-        )
+        return inside, broken.filter(self.table.perhaps_inside(broken)) if broken.num_rows else broken
 
 
 def kept_rows(mapping: Mapping, url: str) -> list[KeptRows]:

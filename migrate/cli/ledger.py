@@ -103,7 +103,9 @@ def prune(screen: Screen, mapping: Path, *, options: RunOptions, run: str | None
     if not dry_run and space.chunks:
         if not yes:
             ask(screen, "prune_ask", **_space(space))
-        space = driven(screen, lambda stop, listen: drop(mapping, where, stop=stop, listen=listen))
+        # What was agreed to is what is dropped, though another run was begun meanwhile.
+        named = replace(options, run=space.run)
+        space = driven(screen, lambda stop, listen: drop(mapping, named, stop=stop, listen=listen))
     said = "nothing_to_prune" if not space.chunks else "would_prune" if dry_run else "pruned"
     screen.result({**asdict(space), "dropped": not dry_run}, Text(screen.say(said, **_space(space))))
     return 0

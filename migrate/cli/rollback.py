@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,6 +102,8 @@ def rollback(
         for each in dependants(mapping, options, seen.shapes):
             screen.note(_pointing(screen, each))
         ask(screen, "take_back", **_figures(seen))
+        # What was agreed to is what is taken back, though another run was begun meanwhile.
+        options = replace(options, run=seen.run)
     return stopped_or(screen, [mapping], options, lambda: _rollback(screen, mapping, options, request))
 
 

@@ -15,10 +15,9 @@ from migrate.engine.databases import source_spec_of
 from migrate.engine.options import RunOptions
 from migrate.engine.summary import summarise
 from migrate.errors import MigrateError
-from migrate.ledger.backups import seal_backups
 from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import read_lease
-from migrate.ledger.log import seal, verify_log
+from migrate.ledger.log import seal, seal_others, verify_log
 from migrate.ledger.runs import Run, all_runs, now_ms
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
@@ -129,7 +128,7 @@ def _disk(what: str, url: str) -> Iterator[Inspection]:
 def _seal(what: str, ledger: Ledger) -> Iterator[Inspection]:
     """Seal what a process committed before it was killed; who lives seals it himself."""
     idle = [run for run in all_runs(ledger) if not _is_driven(ledger, run)]
-    sealed = sum(seal(ledger, run.run) for run in idle) + seal_backups(ledger)
+    sealed = sum(seal(ledger, run.run) for run in idle) + seal_others(ledger)
     if sealed:
         yield Inspection("ok", what, f"ledger log: {sealed} entries that nobody had sealed are sealed now")
 

@@ -46,11 +46,14 @@ def scope_digest(scopes: Scopes) -> str:
 
 
 def position(ledger: Ledger, mapping: str) -> int:
-    """The newest `applied_seq` of all runs of a mapping, 0 before the first: it moves with everything that the mapping does to its rows."""
+    """The sum of `applied_seq` over all runs of a mapping, 0 before the first: it moves with everything that the mapping does to its rows.
+
+    The newest one would not: numbers are drawn before the commit, and a lower one may be committed after a higher.
+    """
     applied, run = ledger.tables.applied, ledger.tables.run
-    newest = sa.select(sa.func.coalesce(sa.func.max(applied.c.applied_seq), 0)).join(run, run.c.run == applied.c.run)
+    entries = sa.select(sa.func.coalesce(sa.func.sum(applied.c.applied_seq), 0)).join(run, run.c.run == applied.c.run)
     with ledger.reading() as connection:
-        return int(connection.execute(newest.where(run.c.mapping == mapping)).scalar_one())
+        return int(connection.execute(entries.where(run.c.mapping == mapping)).scalar_one())
 
 
 def log_backup(
@@ -59,15 +62,6 @@ def log_backup(
     """Enter what was done with a backup into the log, and seal it."""
     add_event(ledger, mapping, record.backup, kind, {**record.to_json(), **(more or {})})
     seal(ledger, record.backup)
-
-
-def seal_backups(ledger: Ledger) -> int:
-    """Seal what whoever logged it was killed before sealing; how many entries that were."""
-    event = ledger.tables.event
-    about = event.c.kind.startswith(ABOUT_BACKUPS) & event.c.run.is_not(None)
-    with ledger.reading() as connection:
-        names = [row.run for row in connection.execute(sa.select(event.c.run).where(about).distinct())]
-    return sum(seal(ledger, name) for name in names)
 
 
 def created_backup(ledger: Ledger, mapping: str, backup: str) -> BackupRecord | None:

@@ -22,8 +22,9 @@ from migrate.ledger.undo_check import undo_findings
 FIRST = "0" * 64
 ABOUT_BACKUPS = "backup-"
 """How the kinds of events begin that stand under the name of a backup in the place of a run."""
+REHEARSING = "rehearsing"
 REHEARSED = "rehearsed"
-"""The kind of the events that stand under the name of a rehearsal in the place of a run."""
+"""The kinds of the events that stand under the name of a rehearsal in the place of a run: it begins, and what it came to."""
 _ATTEMPTS = 8
 
 
@@ -97,6 +98,15 @@ def seal(ledger: Ledger, run: str) -> int:
     )
 
 
+def seal_others(ledger: Ledger) -> int:
+    """Seal what of backups and rehearsals whoever logged it was killed before sealing; how many entries that were."""
+    event = ledger.tables.event
+    query = sa.select(event.c.run).where(_of_no_run(event.c.kind), event.c.run.is_not(None)).distinct()
+    with ledger.reading() as connection:
+        names = [row.run for row in connection.execute(query)]
+    return sum(seal(ledger, name) for name in names)
+
+
 def verify_log(ledger: Ledger) -> LogVerdict:
     """Check the whole chain of a ledger, and every sealed entry and undo chunk against it."""
     table = ledger.tables.seal
@@ -163,14 +173,17 @@ def _run_names(ledger: Ledger) -> list[str]:
 def _of_others(ledger: Ledger, runs: Iterable[str]) -> dict[str, dict[tuple[str, int], str]]:
     """The events about backups and rehearsals by what stands in the place of a run: nothing else may stand there without one."""
     table, known = ledger.tables.event, frozenset(runs)
-    about = table.c.kind.startswith(ABOUT_BACKUPS) | (table.c.kind == REHEARSED)
-    query = sa.select(table).where(about, table.c.run.is_not(None))
+    query = sa.select(table).where(_of_no_run(table.c.kind), table.c.run.is_not(None))
     found: dict[str, dict[tuple[str, int], str]] = {}
     with ledger.reading() as connection:
         for row in connection.execute(query.order_by(table.c.event_no)).mappings():
             if row["run"] not in known:
                 found.setdefault(row["run"], {})["event", row["event_no"]] = entry_digest(row)
     return found
+
+
+def _of_no_run(kind: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    return kind.startswith(ABOUT_BACKUPS) | kind.in_((REHEARSING, REHEARSED))
 
 
 def _last(ledger: Ledger) -> tuple[int, str]:

@@ -32,13 +32,13 @@ from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary
 from migrate.errors import InputError, Interrupted, StateError
 from migrate.ledger.connection import Ledger
-from migrate.ledger.log import REHEARSED, add_event, seal
+from migrate.ledger.log import REHEARSED, REHEARSING, add_event, read_events, seal
 from migrate.ledger.runs import current_run, new_run_id, now_ms
 from migrate.ledger.tables import ledger_tables
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
 from migrate.stores.copies import copied
-from migrate.stores.opening import open_target
+from migrate.stores.opening import open_present_target, open_target
 from migrate.stores.port import TargetStore
 from migrate.stores.urls import expand, parse_url, redacted
 from migrate.values import TableShape
@@ -107,7 +107,7 @@ def rehearse(
         ledger = Ledger(store, options.ledger_schema)
         ledger.create()
         rehearsal = new_run_id(now_ms(ledger))
-        with _place(store, plans, rehearsal, on, listen) as place:
+        with _place(ledger, plans, rehearsal, on, listen) as place:
             trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), stop, listen)
             done = trial.rehearse(
                 rehearsal, plans, "a copy beside the target" if on is None else redacted(parse_url(on))
@@ -130,19 +130,33 @@ def _one_target(plans: Sequence[Plan]) -> str:
 
 
 @contextmanager
-def _place(store: TargetStore, plans: Sequence[Plan], name: str, on: str | None, listen: Listener) -> Iterator[str]:
+def _place(ledger: Ledger, plans: Sequence[Plan], name: str, on: str | None, listen: Listener) -> Iterator[str]:
     """The URL of the copy on which the rehearsal takes place."""
     if on is not None:
         place = expand(on)
-        if parse_url(place) == parse_url(plans[0].target_url):
-            raise InputError("--on names the target itself", next_step="name a copy of it, or leave --on out")
+        _require_another(ledger, plans[0].name, name, place)
         yield place
         return
+    store = ledger.store
     tables = _tables(store, plans)
     listen(Notice(plans[0].name, "info", f"rehearsal: copying {', '.join(tables)}"))
-    ledger = [table.name for table in ledger_tables().metadata.sorted_tables]
-    with copied(store, plans[0].target_url, tables, name.replace("-", "_").lower(), ledger) as place:
+    records = [table.name for table in ledger_tables().metadata.sorted_tables]
+    with copied(store, plans[0].target_url, tables, name.replace("-", "_").lower(), records) as place:
         yield place
+
+
+def _require_another(ledger: Ledger, mapping: str, rehearsal: str, place: str) -> None:
+    """Raise InputError where `place` is the target itself. One database has many URLs: what is logged here must not be seen there."""
+    add_event(ledger, mapping, rehearsal, REHEARSING, {"on": redacted(parse_url(place))})
+    seal(ledger, rehearsal)
+    schema = ledger.tables.metadata.schema
+    store = open_present_target(place, schema)
+    try:
+        there = Ledger(store, schema)
+        if there.exists() and read_events(there, rehearsal):
+            raise InputError("--on names the target itself", next_step="name a copy of it, or leave --on out")
+    finally:
+        store.close()
 
 
 def _tables(store: TargetStore, plans: Sequence[Plan]) -> list[str]:

@@ -12,7 +12,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from migrate.errors import EnvironmentFault
+from migrate.stores.mariadb_shape import quoted
 from migrate.stores.port import TargetStore
+from migrate.stores.postgres_types import quote
 from migrate.values import TableShape
 
 PREFIX: Final = "migrate_scratch_"
@@ -56,7 +58,8 @@ def _table(store: TargetStore, name: str) -> str:
 
 
 def _quoted(store: TargetStore, name: str) -> str:
-    return store.engine().dialect.identifier_preparer.quote_identifier(name)
+    # Not SQLAlchemy's own: with such drivers it doubles percent signs already, and `_run` would do so again.
+    return quoted(name) if store.dialect == "mariadb" else quote(name)
 
 
 def _run(store: TargetStore, statement: str) -> None:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,15 @@ os.execv(sys.executable, [sys.executable, "-m", "migrate", *sys.argv[1:]])
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(folder: Path, columns: int, *words: str, typed: str = "", **more: str) -> tuple[int, str]:
-    """Exit code and everything that a terminal of so many columns received; `typed` is typed as soon as it shows a question."""
+def on_a_terminal(
+    folder: Path,
+    columns: int,
+    *words: str,
+    typed: str = "",
+    meanwhile: Callable[[], object] = lambda: None,
+    **more: str,
+) -> tuple[int, str]:
+    """Exit code and everything that a terminal of so many columns received; `typed` is typed at a question, when `meanwhile` is done."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     variables = environment(folder, TERM="xterm-256color", **more)
@@ -49,6 +57,7 @@ def on_a_terminal(folder: Path, columns: int, *words: str, typed: str = "", **mo
         while chunk := os.read(ours, 65536):
             received += chunk
             if typed and b"[y/N]" in received:
+                meanwhile()
                 os.write(ours, typed.encode())
                 typed = ""
     except OSError:
@@ -112,3 +121,17 @@ def test_a_rollback_asks_first(project: Path, typed: str, code: int, state: str,
         assert "not agreed to: nothing was done" in text
     stands = ESCAPES.sub("", on_a_terminal(project, 100, "status", "mapping.yaml")[1])
     assert stands.startswith(f"bills  {state}  ")
+
+
+def test_only_the_run_that_was_asked_about_is_taken_back(project: Path) -> None:
+    """Another run began while the question stood: exit 4, and its rows stay."""
+    path = project / "mapping.yaml"
+    assert on_a_terminal(project, 100, "run", "mapping.yaml")[0] == 0
+
+    def run_another() -> None:
+        path.write_text(path.read_text(encoding="utf-8").replace("<> 'gone'", "<> 'left'"), encoding="utf-8")
+        assert on_a_terminal(project, 100, "run", "mapping.yaml", "--no-backup")[0] == 0
+
+    code, text = on_a_terminal(project, 100, "rollback", "mapping.yaml", typed="y\n", meanwhile=run_another)
+    assert (code, "is not the newest of bills" in ESCAPES.sub("", text)) == (4, True), text
+    assert "complete" in on_a_terminal(project, 100, "status", "mapping.yaml")[1]

@@ -71,6 +71,28 @@ def test_a_killed_run_is_restored_over(database_url: str, second_database_url: s
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("point", "code"),
+    [("ledger insert migrate_pass", 0), ("ledger insert migrate_worker", 4)],
+    ids=["no pass", "a pass"],
+)
+def test_a_restore_killed_at_its_start_leaves_a_way(
+    database_url: str, second_database_url: str, tmp_path: Path, point: str, code: int
+) -> None:
+    """No row is touched yet: a rollback does its work as long as the restore has no pass, and is told to go on with the restore after that."""
+    scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))
+    backups = backed_up(scenario, tmp_path)
+    before = targets(scenario)
+    assert finished(Job(scenario)).code == 0
+    killed = finished(Job(scenario, strikes=(Strike(point, "before"),), restored_from=backups))
+    assert killed.code == -signal.SIGKILL, killed.error
+    back = finished(Job(scenario, back=True))
+    assert back.code == code, back.error
+    assert ("being restored from a backup" in back.error) == (code == 4)
+    assert_back(scenario, finished(Job(scenario, restored_from=backups)), before)
+
+
+@pytest.mark.timeout(900)
 def test_a_restore_waits_for_whoever_runs(database_url: str, second_database_url: str, tmp_path: Path) -> None:
     """While a process holds the run, a restore is refused with exit 4; while one restores, so is a run."""
     scenario = prepare(second_database_url, database_url, tmp_path, ("docs",))

@@ -141,6 +141,21 @@ def test_rows_outside_of_the_scope_are_nobodys_business(tmp_path: Path, database
     assert state(plan) == "rolled_back"
 
 
+def test_an_unreadable_row_outside_of_the_scope_is_left(tmp_path: Path, sqlite_url: str) -> None:
+    """It has the key of a backed-up row, and is a row of others for certain whatever cannot be read of it; where the scope itself cannot be, it is overwritten."""
+    target = Database(sqlite_url)
+    plan = prepared(tmp_path, target, SCOPED)
+    content = Content.read(plan)
+    created(tmp_path, sqlite_url)
+    target.run("UPDATE doc SET c = 'moved', day = 'soon', word = 'theirs' WHERE k = 'b'")
+    with pytest.raises(RowsChanged, match="a row outside of the scope has its key"):
+        restored(tmp_path, sqlite_url)
+    assert target.rows("SELECT day, word FROM doc WHERE k = 'b'") == [{"day": "soon", "word": "theirs"}]
+    target.run("UPDATE doc SET c = CAST('?' AS blob) WHERE k = 'b'")
+    restored(tmp_path, sqlite_url)
+    assert Content.read(plan) == content
+
+
 def test_a_row_that_others_point_at_stays_and_is_named(tmp_path: Path, database_url: str) -> None:
     """A row that is not in the backup, but has children outside of it, cannot go: it is named with the database's reason; the run stands as before."""
     target = Database(database_url)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from migrate.engine.events import Notice
 from migrate.engine.options import RunOptions
 from migrate.engine.run import run
 from migrate.engine.stop import StopToken
@@ -177,3 +179,52 @@ def test_a_copy_of_the_users_own(site: Site, new_database: Callable[[str], str],
     )
     with pytest.raises(StateError, match="the copy is not like the target of lines"):
         site.rehearse(on=url)
+
+
+def test_the_target_under_another_url_is_no_copy(site: Site) -> None:
+    """A path through another folder, an option more: nothing is run, and nothing but the attempt is logged."""
+    before, address = site.rows(), site.url
+    if site.target.kind == "sqlite":
+        folder, slash, name = address.rpartition("/")
+        (site.place / "beside").mkdir()
+        address = f"{folder}{slash}beside/../{name}"
+    else:
+        option = {"postgresql": "application_name=copy", "mariadb": "charset=utf8mb4"}[site.target.kind]
+        address += f"{'&' if '?' in address else '?'}{option}"
+    with pytest.raises(InputError, match="names the target itself"):
+        site.rehearse(on=address)
+    assert (site.rows(), site.events()) == (before, [])
+    assert site.target.rows("SELECT count(*) AS n FROM migrate_run")[0]["n"] == 0
+    verdict = log_verdict(site.url)
+    assert (verdict.findings, verdict.unsealed) == ((), 0)
+
+
+def test_a_copy_is_read_by_whoever_reads_the_original(tmp_path: Path, sqlite_url: str) -> None:
+    """SQLite: the file with all the rows has the permissions of the target's, from its first byte on."""
+    site = Site(tmp_path, sqlite_url)
+    Path(sqlite_url.removeprefix("sqlite:///")).chmod(0o600)
+    modes: set[int] = set()
+
+    def listen(_event: object) -> None:
+        modes.update(stat.S_IMODE((site.place / name).stat().st_mode) for name in site.left_over())
+
+    options = RunOptions(source=site.source, target=site.url)
+    rehearse(site.paths[:1], options, None, stop=StopToken(), listen=listen)
+    assert modes == {0o600}
+
+
+def test_a_copy_that_is_not_as_it_was_is_told(
+    site: Site, new_database: Callable[[str], str], database_kind: str
+) -> None:
+    """Whatever is left within the scope after the rollback: not as before, exit 1, and the log says so."""
+    copy = Database(new_database(database_kind))
+    make_tables(copy)
+
+    def leave_a_row(event: object) -> None:
+        if isinstance(event, Notice) and event.message == "rehearsal: verify again":
+            copy.run("INSERT INTO head (id, name) VALUES (999, 'left')")
+
+    options = RunOptions(source=site.source, target=site.url)
+    (heads,) = rehearse(site.paths[:1], options, copy.url, stop=StopToken(), listen=leave_a_row)
+    assert (heads.verdict, heads.restored, heads.exit_code) == ("EQUAL", False, 1)
+    assert '"restored":false' in site.events()[0]["detail"]

@@ -110,6 +110,17 @@ def test_an_empty_scope_needs_nothing(tmp_path: Path, database_url: str) -> None
     assert ran(tmp_path, source, database_url).run == first.run
 
 
+def test_a_row_of_which_the_scope_cannot_be_read_may_be_inside(tmp_path: Path, sqlite_url: str) -> None:
+    """Nobody can tell whose it is, so it is asked about; one that is only outside is not."""
+    target = Database(sqlite_url)
+    source = prepared(tmp_path, target, SCOPED).source.url or ""
+    target.run("DELETE FROM part", "UPDATE doc SET c = CAST('?' AS blob) WHERE c = 'old'")
+    with pytest.raises(StateError, match="doc has rows within its scope already"):
+        ran(tmp_path, source, sqlite_url)
+    target.run("UPDATE doc SET c = 'theirs', day = 'soon' WHERE k = 'b'")
+    assert ran(tmp_path, source, sqlite_url).state == "complete"
+
+
 def test_several_mappings_are_asked_before_any_writes(
     tmp_path: Path, new_database: Callable[[str], str], sqlite_url: str
 ) -> None:

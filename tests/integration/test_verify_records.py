@@ -139,6 +139,14 @@ def test_columns_declared_otherwise_have_no_common_record(bills: Database, decla
     assert "records" not in {reason for _, reason in ways(found)}
 
 
+def test_columns_that_are_filled_up_to_another_length_have_no_common_record(bills: Database) -> None:
+    """The spaces behind a char(n) are no part of its value, and yet of its record."""
+    for name, length in (("first", 40), ("second", 50)):
+        bills.run(f"ALTER TABLE {name} ALTER COLUMN name TYPE char({length})")
+    found = compared(bills)
+    assert (found.verdict, ways(found)) == ("EQUAL", [("stream", "small")] * 2)
+
+
 def test_longer_columns_have_the_same_record(bills: Database) -> None:
     """How long a text or how large a number may be is no part of a value."""
     bills.run("ALTER TABLE second ALTER COLUMN name TYPE varchar(80), ALTER COLUMN net TYPE decimal(20,2)")

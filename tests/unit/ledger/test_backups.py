@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from migrate.ledger.backups import (
     CHECKED,
@@ -15,11 +17,11 @@ from migrate.ledger.backups import (
     checked_backup,
     created_backup,
     log_backup,
+    position,
     scope_digest,
-    seal_backups,
 )
 from migrate.ledger.connection import Ledger
-from migrate.ledger.log import add_event, verify_log
+from migrate.ledger.log import REHEARSED, add_event, seal_others, verify_log
 from migrate.stores.opening import open_target
 from tests.rig.database import Database
 
@@ -65,6 +67,19 @@ def test_the_newest_good_backup_of_these_rows_counts(
     assert checked_backup(ledger, "other", SCOPES) is None
 
 
+def test_an_entry_that_commits_late_moves_the_position(ledger: Ledger) -> None:
+    """A worker that stood still commits a lower number than others have by then: no backup of before counts any more."""
+    add_run(ledger, "mine", "undo")
+    add_run(ledger, "theirs", "other")
+    add_entry(ledger, "mine", 7)
+    now = replace(ONE, position=position(ledger, "undo"))
+    log_backup(ledger, "undo", CHECKED, now)
+    add_entry(ledger, "theirs", 9)
+    assert checked_backup(ledger, "undo", SCOPES) == now
+    add_entry(ledger, "mine", 5)
+    assert checked_backup(ledger, "undo", SCOPES) is None
+
+
 def test_a_backup_is_known_by_what_was_logged_when_it_was_made(ledger: Ledger) -> None:
     """Its manifest's digest is that of its making; one that was never made is not known."""
     log_backup(ledger, "undo", CREATED, ONE, {"rows": 3})
@@ -74,10 +89,11 @@ def test_a_backup_is_known_by_what_was_logged_when_it_was_made(ledger: Ledger) -
 
 
 def test_what_a_killed_process_logged_is_sealed_by_who_comes_next(ledger: Ledger) -> None:
-    """An event that was committed and not sealed is sealed once."""
+    """An event that was committed and not sealed is sealed once, that of a rehearsal too."""
     add_event(ledger, "undo", ONE.backup, CREATED, ONE.to_json())
-    assert verify_log(ledger).unsealed == 1
-    assert (seal_backups(ledger), seal_backups(ledger)) == (1, 0)
+    add_event(ledger, "undo", "20260102T000000-cccc", REHEARSED, {})
+    assert verify_log(ledger).unsealed == 2
+    assert (seal_others(ledger), seal_others(ledger)) == (2, 0)
     assert (verify_log(ledger).unsealed, verify_log(ledger).findings) == (0, ())
 
 
@@ -99,3 +115,19 @@ def test_events_of_backups_are_sealed_without_any_run(
     assert (whole.seals, whole.entries, whole.unsealed, whole.findings) == (2, 2, 0, ())
     Database(sqlite_url).run(statement)
     assert any(finding in each.what for each in verify_log(ledger).findings)
+
+
+def add_run(ledger: Ledger, run: str, mapping: str) -> None:
+    """A run of a mapping, as its start leaves it."""
+    table = ledger.tables.run
+    row = {each.name: 0 if isinstance(each.type, sa.BigInteger) else "{}" for each in table.columns}
+    with ledger.writing() as connection:
+        connection.execute(sa.insert(table).values({**row, "run": run, "mapping": mapping}))
+
+
+def add_entry(ledger: Ledger, run: str, number: int) -> None:
+    """A batch that was applied under this number."""
+    table = ledger.tables.applied
+    row = {each.name: number if isinstance(each.type, sa.Integer) else "{}" for each in table.columns}
+    with ledger.writing() as connection:
+        connection.execute(sa.insert(table).values({**row, "run": run}))
