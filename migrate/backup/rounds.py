@@ -13,7 +13,6 @@ import pyarrow as pa
 from migrate.backup.batch import LeftOver, Outcome, RestoredTable
 from migrate.backup.differences import Differences
 from migrate.engine.events import BatchDone
-from migrate.engine.options import BATCH_ROWS
 from migrate.errors import Interrupted, RowsChanged
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import read_entries
@@ -23,6 +22,9 @@ from migrate.write.transaction import AlreadyApplied
 
 SHOWN: Final = 20
 """Rows that a refusal names in its text; all of them are in its `rows`."""
+
+_BATCH_ROWS: Final = 15_000
+"""Rows of a batch, all of which are in memory with what stands in their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class Rounds:
         differing = self._differences[job.table.kept.name].part(job.part)
         rows = differing.extra if job.how == "delete" else differing.backed_up
         del differing
-        for start in range(0, rows.num_rows, BATCH_ROWS):
-            yield rows.slice(start, BATCH_ROWS)
+        for start in range(0, rows.num_rows, _BATCH_ROWS):
+            yield rows.slice(start, _BATCH_ROWS)
 
     def _do(self, job: _Job, rows: pa.Table) -> Outcome | None:
         """What a batch came to; None where it is known only that it was committed."""

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @click.command(cls=Command, example="migrate run mapping.yaml")
 @click.argument("mappings", nargs=-1, required=True, type=FILE, metavar="MAPPING...")
 @source_and_target
-@click.option("--batch-rows", type=click.IntRange(min=1), metavar="N", help="Source rows of a batch (default: 15000).")
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Source rows of a batch (default: 30000; into SQLite 15000).",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Batches worked on at the same time (default: 2)."
 )

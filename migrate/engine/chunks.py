@@ -17,25 +17,36 @@ def read_chunks(reader: SourceReader, key_range: KeyRange, program: Program, chu
     The range of a grouped program comes as one table: groups may interleave under the source's collation, so that no place inside is sure
     not to cut one. At least one table comes, empty if the range is.
     """
-    order = program.order
+    order, uncut = program.order, program.grouped
     held: list[pa.RecordBatch] = []
     size, came = 0, False
     for batch in reader.read(key_range, order, chunk_bytes, program.source_columns):
         held.append(batch)
         size += batch.nbytes
-        if program.grouped or size < chunk_bytes or batch.num_rows == 0:
+        full = not uncut and size >= chunk_bytes and batch.num_rows > 0
+        # Nothing here keeps rows alive while the caller has done with them and the next ones are read.
+        del batch
+        if not full:
             continue
-        table = pa.Table.from_batches(held)
-        cut = _last_key_begins(table, order)
-        if cut:
-            yield table.slice(0, cut)
+        ready, held = ([pa.Table.from_batches(held)], []) if program.unit_is_unique else _cut(held, order)
+        size = sum(each.nbytes for each in held)
+        if ready:
             came = True
-            rest = table.slice(cut).combine_chunks()
-            held, size = rest.to_batches(), rest.nbytes
+            yield ready.pop()
     if held:
         yield pa.Table.from_batches(held)
     elif not came:
         yield program.source_schema.append(pa.field(ANOMALY, pa.string())).empty_table()
+
+
+def _cut(batches: list[pa.RecordBatch], order: Sequence[str]) -> tuple[list[pa.Table], list[pa.RecordBatch]]:
+    """All rows but those with the last key as one table, none if there are no others, and the batches that are left."""
+    table = pa.Table.from_batches(batches)
+    cut = _last_key_begins(table, order)
+    if not cut:
+        return [], batches
+    # Taken and not sliced: a slice of a few rows would keep the buffers of all.
+    return [table.slice(0, cut)], table.take(pa.array(range(cut, table.num_rows))).to_batches()
 
 
 def _last_key_begins(table: pa.Table, order: Sequence[str]) -> int:

@@ -9,7 +9,6 @@ from typing import Protocol
 import pyarrow as pa
 
 from migrate.engine.chunks import read_chunks
-from migrate.engine.options import CHUNK_BYTES
 from migrate.mapping.program import Program
 from migrate.stores.port import SourceReader
 from migrate.values import Key, KeyRange
@@ -31,8 +30,8 @@ class Job(Protocol):
         """Place of its units in source order, before their position in the batch."""
         ...
 
-    def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
-        """The source rows, in chunks that cut through no unit; at least one, which may be empty."""
+    def chunks(self, reader: SourceReader, program: Program, chunk_bytes: int) -> Iterator[pa.Table]:
+        """The source rows, in chunks of about so many bytes that cut through no unit; at least one, which may be empty."""
         ...
 
 
@@ -52,9 +51,9 @@ class RangeJob:
         """The range's number."""
         return self.key_range.number
 
-    def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
+    def chunks(self, reader: SourceReader, program: Program, chunk_bytes: int) -> Iterator[pa.Table]:
         """Read the range."""
-        return read_chunks(reader, self.key_range, program, CHUNK_BYTES)
+        return read_chunks(reader, self.key_range, program, chunk_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,8 @@ class UnitsJob:
         """Behind all ranges."""
         return REPLAY_ORDER + self.number
 
-    def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
-        """Read the units."""
+    def chunks(self, reader: SourceReader, program: Program, _chunk_bytes: int) -> Iterator[pa.Table]:
+        """Read the units, all at once."""
         yield reader.pick(program.unit_columns, self.keys, program.order, program.source_columns)
 
     def wants(self, unit: str) -> bool:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-BATCH_ROWS = 15_000
-"""Source rows per batch unless told otherwise: large enough that a commit costs little, small enough for memory and to repeat after a kill."""
 
-CHUNK_BYTES = 32 * 2**20
-"""Arrow bytes that one worker reads, transforms and writes at a time."""
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """`rows`: source rows of a batch unless told otherwise, large enough that a commit costs little and small enough to repeat after a kill.
+
+    `chunk_bytes`: what one worker reads, maps and writes at a time, counted as the source sends it; several times as much with what is made of it.
+    """
+
+    rows: int
+    chunk_bytes: int
+
+
+MANY_WRITERS: Final = BatchSize(30_000, 2 * 2**20)
+"""Two chunks of usual rows: half the commits of batches of one chunk, in the same memory (2 M invoices, PostgreSQL: 367 MiB in all)."""
+ONE_WRITER: Final = BatchSize(15_000, 32 * 2**20)
+"""Where only one transaction may write, a batch is read and mapped as a whole before it begins, so that others can do so meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

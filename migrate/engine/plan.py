@@ -12,7 +12,7 @@ from migrate.engine.databases import Databases, databases_of
 from migrate.engine.fingerprint import fingerprint
 from migrate.engine.inspection import look_at_files
 from migrate.engine.lookups import file_lookups
-from migrate.engine.options import BATCH_ROWS, RunOptions
+from migrate.engine.options import MANY_WRITERS, ONE_WRITER, RunOptions
 from migrate.engine.preflight import Preflight, in_key_order, preflight
 from migrate.errors import InputError, StateError
 from migrate.mapping.checking import checked_program
@@ -46,6 +46,7 @@ class Plan:
     findings: tuple[Preflight, ...]
     warnings: tuple[Finding, ...]
     batch_rows: int
+    chunk_bytes: int
     resumable: bool
 
     @property
@@ -132,6 +133,7 @@ def _plan_between(mapping: Mapping, program: Program, databases: Databases, opti
     by_name = {each.table: _write_target(each, shapes[each.table]) for each in program.targets}
     targets = tuple(by_name[name] for name in in_key_order(shapes))
     physical = program.order == (ROW_NUMBER,) and databases.spec.files is None
+    size = ONE_WRITER if target.writers == 1 else MANY_WRITERS
     return Plan(
         mapping=mapping,
         source=databases.spec,
@@ -147,7 +149,8 @@ def _plan_between(mapping: Mapping, program: Program, databases: Databases, opti
         ),
         findings=tuple(preflight(source.shape, program.order, targets, resumable=not physical)),
         warnings=(),
-        batch_rows=options.batch_rows or BATCH_ROWS,
+        batch_rows=options.batch_rows or size.rows,
+        chunk_bytes=size.chunk_bytes,
         resumable=not physical,
     )
 

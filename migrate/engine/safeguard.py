@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.engine.databases import as_typed
-from migrate.engine.options import CHUNK_BYTES, RunOptions
+from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan
 from migrate.engine.preflight import Preflight
 from migrate.engine.start import begins_anew
@@ -53,7 +53,7 @@ def _safeguard(plan: Plan, options: RunOptions) -> dict[str, Any]:
         known = ledger.exists()
         if known and not begins_anew(ledger, plan):
             return {}
-        filled = [target.name for target in plan.targets if _holds_rows(target, plan.target_url)]
+        filled = [target.name for target in plan.targets if _holds_rows(target, plan)]
         if not filled:
             return {}
         scopes = {target.name: target.scope_sql for target in plan.targets}
@@ -69,12 +69,12 @@ def _named(backup: BackupRecord) -> dict[str, Any]:
     return {"backup": backup.backup, "manifest": backup.manifest}
 
 
-def _holds_rows(target: WriteTarget, url: str) -> bool:
+def _holds_rows(target: WriteTarget, plan: Plan) -> bool:
     """Does the mapping answer for any row of this table yet? One that cannot be read counts."""
     scope = target.scope_sql
     columns = target.key if scope is None else tuple(name for name in target.shape.names if name in scope)
-    with closing(open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()) as reader:
-        return any(_in_scope(chunk, scope) for chunk in reader.scan(columns, CHUNK_BYTES))
+    with closing(open_source(SourceSpec(url=plan.target_url, table=target.name, key=target.key)).reader()) as reader:
+        return any(_in_scope(chunk, scope) for chunk in reader.scan(columns, plan.chunk_bytes))
 
 
 def _in_scope(chunk: pa.RecordBatch, scope: str | None) -> bool:

@@ -121,8 +121,7 @@ class Worker:
     def _attempt(self, job: Job) -> Counts:
         batch = BatchId(self._shop.lease.run, self._shop.pass_no, job.number)
         with closing(self._prepare(job)) as prepared:
-            first = next(prepared)
-            return self._apply(job, batch, itertools.chain([first], prepared))
+            return self._apply(job, batch, itertools.chain([next(prepared)], prepared))
 
     def _apply(self, job: Job, batch: BatchId, prepared: Iterator[tuple[pa.Table, Mapped]]) -> Counts:
         with self._shop.gate:
@@ -130,9 +129,8 @@ class Worker:
             try:
                 self._shop.hear(transaction.begin(self._name))
                 offset = 0
-                for chunk, mapped in prepared:
-                    self._write(transaction, job, chunk, mapped, offset)
-                    offset += chunk.num_rows
+                while (rows := self._write_next(transaction, job, prepared, offset)) is not None:
+                    offset += rows
                 ungrouped = [target.name for target in self._shop.plan.targets if not target.grouped]
                 return transaction.finish(ungrouped)
             except AlreadyApplied:
@@ -144,8 +142,21 @@ class Worker:
     def _prepare(self, job: Job) -> Generator[tuple[pa.Table, Mapped], None, None]:
         """Read and map chunk by chunk; the first is ready before the transaction begins."""
         program = self._shop.plan.program
-        for chunk in job.chunks(self.reader, program):
-            yield chunk, only_wanted(self._transformer.apply(chunk), job, program.unit_columns)
+
+        def prepared(chunk: pa.Table) -> tuple[pa.Table, Mapped]:
+            return chunk, only_wanted(self._transformer.apply(chunk), job, program.unit_columns)
+
+        # By `map`, which keeps nothing of a chunk while the next one is read; a loop would, and there would be three at a time.
+        yield from map(prepared, job.chunks(self.reader, program, self._shop.plan.chunk_bytes))
+
+    def _write_next(
+        self, transaction: BatchTransaction, job: Job, prepared: Iterator[tuple[pa.Table, Mapped]], offset: int
+    ) -> int | None:
+        """Write the next chunk and let go of it; its rows, or None when there is none."""
+        for chunk, mapped in prepared:
+            self._write(transaction, job, chunk, mapped, offset)
+            return int(chunk.num_rows)
+        return None
 
     def _write(self, transaction: BatchTransaction, job: Job, chunk: pa.Table, mapped: Mapped, offset: int) -> None:
         columns = self._shop.plan.program.unit_columns

@@ -43,6 +43,8 @@ SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
+_COPY_ROWS: Final = 4_096
+"""Rows that are encoded and sent at a time: driver and libpq hold a copy each, and libpq never gives its own back."""
 _BATCH_HINT: Final = "adbc.postgresql.batch_size_hint_bytes"
 
 
@@ -103,7 +105,8 @@ class PostgresConnection:
     def copy(self, schema: str, table: str, rows: pa.Table) -> None:
         """Append rows by binary COPY, in the transaction that is open; names of `rows` are the columns."""
         with postgres_faults(f"{self.where}, table {schema}.{table}"), self._adbc.cursor() as cursor:
-            cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
+            pieces = rows.to_reader(max_chunksize=_COPY_ROWS)
+            cursor.adbc_ingest(table, pieces, mode="append", db_schema_name=schema)
 
     def close(self) -> None:
         """Free the connection; what is open in it is rolled back by the server."""

@@ -255,10 +255,11 @@ class PostgresReader:
         statement = f"SELECT {position}{readout.select_list} FROM {self._relation.sql} AS {_ALIAS} {tail}"
         last = -1
         with closing(self._connection.stream(statement, chunk_bytes)) as batches:
+            if not numbered:
+                # By `map`, which does not keep a batch while the next one is read.
+                yield from map(readout.convert, batches)
+                return
             for batch in batches:
-                if not numbered:
-                    yield readout.convert(batch)
-                    continue
                 positions = _positions(batch.column(0))
                 if by_position and len(positions):
                     self._require_ascending(positions, last)

@@ -13,7 +13,7 @@ from threading import Lock
 from migrate.checksum.vectorised import row_digests
 from migrate.engine.chunks import read_chunks
 from migrate.engine.lookups import file_lookups
-from migrate.engine.options import CHUNK_BYTES, RunOptions
+from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run
 from migrate.mapping.transformer import Transformer
 from migrate.stores.opening import open_source, open_target
@@ -58,7 +58,7 @@ def work(plan: Plan, borders: Borders) -> None:
         names = [name for name, _ in target.contract.columns]
         while (key_range := borders.next()) is not None:
             session.begin()
-            for chunk in read_chunks(reader, key_range, plan.program, CHUNK_BYTES):
+            for chunk in read_chunks(reader, key_range, plan.program, plan.chunk_bytes):
                 rows = transformer.apply(chunk).rows[target.name].select(names)
                 row_digests(rows, target.contract)
                 session.insert(target.shape, rows)

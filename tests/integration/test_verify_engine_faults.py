@@ -87,8 +87,8 @@ def faulty(fault: Callable[[pa.Table, pa.Array], pa.Table]) -> Callable[[KeyRang
     """An engine whose batches see the rows in `HIT` otherwise than they are: `fault` gets the rows and where they are hit."""
 
     class Faulty(RangeJob):
-        def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
-            for chunk in RangeJob.chunks(self, reader, program):
+        def chunks(self, reader: SourceReader, program: Program, chunk_bytes: int) -> Iterator[pa.Table]:
+            for chunk in RangeJob.chunks(self, reader, program, chunk_bytes):
                 yield fault(chunk, pc.is_in(chunk["no"], value_set=pa.array(HIT, chunk["no"].type)))
 
     return Faulty

@@ -91,7 +91,7 @@ def in_small_chunks(chunk_bytes: int) -> Callable[[KeyRange], Job]:
     """Batches that are read in chunks of so many bytes, so that a small table has many."""
 
     class SmallChunks(RangeJob):
-        def chunks(self, reader: SourceReader, program: Program) -> Iterator[pa.Table]:
+        def chunks(self, reader: SourceReader, program: Program, _chunk_bytes: int) -> Iterator[pa.Table]:
             return read_chunks(reader, self.key_range, program, chunk_bytes)
 
     return SmallChunks
