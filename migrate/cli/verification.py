@@ -115,8 +115,7 @@ def _scanned(coverage: Coverage, screen: Screen) -> Text:
         Text.assemble(screen.say(f"side_{coverage.side}"), " ", data_text(coverage.table)),
         Text.assemble(screen.say(f"scan_{coverage.scan}"), ": ", screen.say(f"reason_{coverage.reason}")),
     ]
-    if coverage.detail is not None:
-        parts.append(data_text(coverage.detail))
+    parts += map(data_text, coverage.sentences(chinese=screen.settings.lang == "zh"))
     if coverage.tested:
         parts.append(Text(screen.say("scan_tested", count=count_text(coverage.tested))))
     line = Text(" · ").join(parts)

@@ -156,15 +156,22 @@ class TotalDifference:
 class Coverage:
     """How the rows of one table were summed up: read (`stream`) or by the database (`sql`), and why so.
 
-    `detail`: a sentence of figures or of the database. `tested`: rows that SQL and the reference evaluator encoded both.
+    `detail`: a sentence of figures or of the database. `tested`: rows that SQL and the reference evaluator encoded both. `notes`: what else was
+    asked of it, and what not.
     """
 
     side: SideName
     table: str
     scan: ScanKind
     reason: Reason
-    detail: str | None = None
+    detail: str | Note | None = None
     tested: int = 0
+    notes: tuple[Note, ...] = ()
+
+    def sentences(self, *, chinese: bool = False) -> list[str]:
+        """The detail and the notes."""
+        said = self.notes if self.detail is None else (self.detail, *self.notes)
+        return [each.text(chinese=chinese) if isinstance(each, Note) else each for each in said]
 
     def to_json(self) -> dict[str, Any]:
         """The entry of `coverage`."""
@@ -173,8 +180,9 @@ class Coverage:
             "table": self.table,
             "scan": self.scan,
             "reason": self.reason,
-            "detail": self.detail,
+            "detail": self.detail.text() if isinstance(self.detail, Note) else self.detail,
             "tested": self.tested,
+            "notes": [each.text() for each in self.notes],
         }
 
 
