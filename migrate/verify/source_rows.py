@@ -116,7 +116,15 @@ class ReadTotals:
         rejected = np.ones(rows.num_rows, dtype=bool)
         rejected[units] = False
         if rejected.any():
-            self._rejected[at].add(question.total.target, self._as_fields(question, rows.filter(pa.array(rejected))))
+            self._note_rejected(at, question, rows.filter(pa.array(rejected)))
+
+    def _note_rejected(self, at: int, question: Question, rows: pa.Table) -> None:
+        odd = [self._dialect.number(form).odd for _, form in question.sums]
+        found = self._computed([f"bool_or({each})" for each in odd if each is not None] or ["false"], rows)
+        if any(value for column in found.columns for value in column.to_pylist()):
+            self.failed = "a row that the mapping rejects has a number with more digits than are added up here"
+            return
+        self._rejected[at].add(question.total.target, self._as_fields(question, rows))
 
     def _only_spelled(
         self, question: Question, rows: pa.Table, mapped: pa.Table, units: npt.NDArray[np.int64]

@@ -1,8 +1,8 @@
 """The forms of `source_forms` in SQL: of PostgreSQL, MariaDB and SQLite for the source, and of DuckDB for rows that were read.
 
 Texts are compared and grouped by their bytes, whatever the collation. Sums are exact, or the database refuses them.
-A text says a plain number if it is written as the dialects agree on: no sign but a minus, no needless zeros in front, at most
-fifteen digits before the point and six behind it. What is written otherwise is in no sum, on neither side.
+A text says a plain number if it is written as the dialects agree on: no sign but a minus, no needless zeros in front, at most six
+digits behind the point, and at most sixteen characters. What is written otherwise is in no sum, on neither side.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from migrate.checksum.sql_column import StoredColumn
 from migrate.stores import mariadb_shape, sqlite_types
 from migrate.verify.source_forms import Comparison, Condition, DateForm, IsNull, Junction, NoForm, NumberForm, TextForm
 
-PLAIN: Final = "-?(0|[1-9][0-9]{0,14})([.][0-9]{1,6})?"
-"""A plain number, for a regular expression that has to match the whole text."""
+_PLAIN: Final = "-?(0|[1-9][0-9]*)([.][0-9]{1,6})?"
+"""A plain number of any length. (A bound of the digits in it doubles the time that PostgreSQL takes.)"""
 
+_LENGTH: Final = 16
 _DIGITS: Final = 15
 _FRACTION: Final = 6
 _CHARSETS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
@@ -163,8 +164,7 @@ class DuckDb(Dialect):
 
     def plain(self, text: str) -> Number:
         """Exact."""
-        value = f"CASE WHEN regexp_full_match({text}, '{PLAIN}') THEN CAST({text} AS DECIMAL(38,{_FRACTION})) END"
-        return Number(value)
+        return Number(f"CASE WHEN {self._is_plain(text)} THEN CAST({text} AS DECIMAL(38,{_FRACTION})) END")
 
     def own_number(self, column: StoredColumn) -> Number:
         """A number without a declared scale is a text here."""
@@ -172,8 +172,11 @@ class DuckDb(Dialect):
             return Number(column.sql)
         return Number(
             self.plain(column.sql).whole,
-            odd=f"({column.sql} IS NOT NULL AND NOT regexp_full_match({column.sql}, '{PLAIN}'))",
+            odd=f"({column.sql} IS NOT NULL AND NOT ({self._is_plain(column.sql)}))",
         )
+
+    def _is_plain(self, text: str) -> str:
+        return f"regexp_full_match({text}, '{_PLAIN}') AND length({text}) <= {_LENGTH}"
 
 
 class Postgres(Dialect):
@@ -197,7 +200,7 @@ class Postgres(Dialect):
 
     def plain(self, text: str) -> Number:
         """By a regular expression in which `$` is the end of the text."""
-        return Number(f"CASE WHEN {text} ~ '^{PLAIN}$' THEN ({text})::numeric END")
+        return Number(f"CASE WHEN {text} ~ '^{_PLAIN}$' AND length({text}) <= {_LENGTH} THEN ({text})::numeric END")
 
     def own_number(self, column: StoredColumn) -> Number:
         """As it is."""
@@ -243,7 +246,9 @@ class MariaDb(Dialect):
     def plain(self, text: str) -> Number:
         """By a regular expression; its `$` would let a line break pass, which the second one does not."""
         value = f"CONVERT({text} USING utf8mb4)"
-        is_plain = f"{value} REGEXP '^{PLAIN}$' AND NOT {value} REGEXP '[^-.0-9]'"
+        is_plain = (
+            f"{value} REGEXP '^{_PLAIN}$' AND NOT {value} REGEXP '[^-.0-9]' AND char_length({value}) <= {_LENGTH}"
+        )
         return Number(f"CASE WHEN {is_plain} THEN CAST({value} AS DECIMAL(38,{_FRACTION})) END")
 
     def own_number(self, column: StoredColumn) -> Number:
@@ -283,7 +288,7 @@ class Sqlite(Dialect):
         whole = f"CASE WHEN {point} > 0 THEN {point} - 1 ELSE length({digits}) END"
         is_plain = (
             f"{signed} AND {digits} NOT GLOB '*[^0-9.]*' AND {digits} NOT GLOB '*.*.*' AND {digits} NOT GLOB '*.'"
-            f" AND ({digits} GLOB '[1-9]*' OR {digits} = '0' OR {digits} GLOB '0.*') AND {whole} <= {_DIGITS}"
+            f" AND ({digits} GLOB '[1-9]*' OR {digits} = '0' OR {digits} GLOB '0.*') AND length({text}) <= {_LENGTH}"
             f" AND length({digits}) - ({whole}) <= {_FRACTION + 1}"
         )
         sign = f"CASE WHEN {text} GLOB '-*' THEN -1 ELSE 1 END"
