@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from migrate.verify.notes import Note, NotVerified
+from migrate.verify.notes import Note, NotVerified, words_of
 
 Verdict = Literal["EQUAL", "EQUAL_WITH_DECLARED_RULES", "DIFFERENT", "NOT_VERIFIED"]
 Kind = Literal["missing", "extra", "changed", "multiplicity"]
@@ -171,7 +171,7 @@ class Coverage:
     def sentences(self, *, chinese: bool = False) -> list[str]:
         """The detail and the notes."""
         said = self.notes if self.detail is None else (self.detail, *self.notes)
-        return [each.text(chinese=chinese) if isinstance(each, Note) else each for each in said]
+        return [each.text(chinese=chinese) if isinstance(each, Note) else words_of(each, chinese) for each in said]
 
     def to_json(self) -> dict[str, Any]:
         """The entry of `coverage`."""
