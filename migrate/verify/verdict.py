@@ -168,10 +168,15 @@ class Coverage:
     tested: int = 0
     notes: tuple[Note, ...] = ()
 
+    def details(self, *, chinese: bool = False) -> list[str]:
+        """The detail, if there is one."""
+        if self.detail is None:
+            return []
+        return [self.detail.text(chinese=chinese) if isinstance(self.detail, Note) else words_of(self.detail, chinese)]
+
     def sentences(self, *, chinese: bool = False) -> list[str]:
         """The detail and the notes."""
-        said = self.notes if self.detail is None else (self.detail, *self.notes)
-        return [each.text(chinese=chinese) if isinstance(each, Note) else words_of(each, chinese) for each in said]
+        return [*self.details(chinese=chinese), *(each.text(chinese=chinese) for each in self.notes)]
 
     def to_json(self) -> dict[str, Any]:
         """The entry of `coverage`."""
