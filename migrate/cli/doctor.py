@@ -29,7 +29,7 @@ def doctor(screen: Screen, mappings: tuple[Path, ...], **chosen: str | None) -> 
     for each in inspections:
         found = Text(each.detail)
         if each.next_step:
-            found += Text(f"\n→ {each.next_step}", style="cyan")
+            found += Text(f"\n→ {screen.complete(each.next_step)}", style="cyan")
         mark = Text(screen.say(f"level_{each.level}"), style="green" if each.level == "ok" else "bold yellow")
         table.add_row(mark, Text(each.what), found)
     needed = sum(each.level == "finding" for each in inspections)

@@ -23,6 +23,7 @@ DEFECT_EXIT: Final = 70
 
 def report(error: MigrateError, screen: Screen, *, with_json: bool = True) -> int:
     """Show an error that was raised on purpose; its exit code. Without `with_json` stdout has its document already."""
+    error.next_step = None if error.next_step is None else screen.complete(error.next_step)
     lines = [("error", error.message), ("where", error.where), ("next", error.next_step)]
     for number, (key, text) in enumerate(lines):
         if text:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from migrate.cli.pasting import Typed
 from migrate.cli.screen import Screen, Settings
 from migrate.cli.texts import locale_language
 from migrate.progress.logs import start_logging
@@ -140,7 +141,7 @@ def with_screen(function: Callable[..., int]) -> Callable[..., int]:
             log_format=given.pop("log_format"),
             log_level=given.pop("log_level"),
         )
-        screen = Screen(settings)
+        screen = Screen(settings, Typed.of(context))
         context.ensure_object(Session).screen = screen
         start_logging(screen.err, settings.log_file, settings.log_format, settings.log_level)
         return function(screen, **given)

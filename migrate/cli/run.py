@@ -45,5 +45,6 @@ def _run(screen: Screen, mappings: tuple[Path, ...], options: RunOptions) -> int
     runs = driven(screen, lambda stop, listen: run_mappings(mappings, options, stop=stop, listen=listen))
     show_runs(screen, runs)
     if any(each.counts.rejected for each in runs):
-        screen.note(screen.say("rejects_hint", mapping=mappings[0] if len(mappings) == 1 else "MAPPING"))
+        hint = screen.say("rejects_hint", mapping=mappings[0] if len(mappings) == 1 else "MAPPING")
+        screen.note(screen.complete(hint))
     return 0

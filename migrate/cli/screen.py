@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from migrate.cli.pasting import Typed
 from migrate.cli.texts import Lang, Say, translator
 
 PLAIN_WIDTH: Final = 120
@@ -52,13 +53,19 @@ class Screen:
         say: finds a text by its key, in the user's language.
         out: stdout, for results.
         err: stderr, for everything else.
+        typed: the command line, for commands that a message names.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, typed: Typed | None = None) -> None:
         self.settings = settings
+        self.typed = typed
         self.say: Say = translator(settings.lang)
         self.out = console(sys.stdout)
         self.err = console(sys.stderr)
+
+    def complete(self, text: str) -> str:
+        """The text with the commands that it names completed by what was typed, so that they can be pasted."""
+        return text if self.typed is None else self.typed.complete(text)
 
     def result(self, document: object, *renderables: RenderableType) -> None:
         """Show the result: the document with `--json`, else the renderables."""

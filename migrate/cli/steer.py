@@ -44,7 +44,7 @@ def resume(screen: Screen, mapping: Path, *, options: RunOptions) -> int:
     run, reason = steer.resume(mapping, options)
     key = "not_paused" if reason is None else "resume_done"
     command = f"migrate {'rollback' if run.state == 'rolling_back' else 'run'} {mapping}"
-    sentence = screen.say(key, mapping=run.mapping, reason=reason, command=command)
+    sentence = screen.say(key, mapping=run.mapping, reason=reason, command=screen.complete(command))
     screen.lines({"mapping": run.mapping, "run": run.run, "was_paused": reason}, Text(sentence))
     return 0
 

@@ -66,7 +66,7 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
     for heading, content in sections:
         if content:
             parts += [Text(), Text(screen.say(heading), style="bold"), _indented(content)]
-    scans = [_scanned(each, screen) for each in verification.coverage]
+    scans = [line for each in verification.coverage for line in _scanned(each, screen)]
     return Group(*parts, Text(), _indented([*scans, *_foot(verification)]))
 
 
@@ -109,19 +109,21 @@ def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
     return parts
 
 
-def _scanned(coverage: Coverage, screen: Screen) -> Text:
-    """How a table was summed up, why, and what the self-test and the database say about it."""
+def _scanned(coverage: Coverage, screen: Screen) -> Iterator[Text]:
+    """How a table was summed up, why, and what the self-test and the database say about it; what else it was asked, a line each."""
+    chinese = screen.settings.lang == "zh"
     parts = [
         Text.assemble(screen.say(f"side_{coverage.side}"), " ", data_text(coverage.table)),
         Text.assemble(screen.say(f"scan_{coverage.scan}"), ": ", screen.say(f"reason_{coverage.reason}")),
     ]
-    if coverage.detail is not None:
-        parts.append(data_text(coverage.detail))
+    parts += map(data_text, coverage.details(chinese=chinese))
     if coverage.tested:
         parts.append(Text(screen.say("scan_tested", count=count_text(coverage.tested))))
     line = Text(" · ").join(parts)
     line.stylize("dim")
-    return line
+    yield line
+    for note in coverage.notes:
+        yield Text("  ") + data_text(note.text(chinese=chinese), "dim")
 
 
 def _foot(verification: Verification) -> list[Text]:

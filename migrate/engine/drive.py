@@ -82,7 +82,7 @@ def driving(drive: Drive) -> Iterator[None]:
         set_pause(drive.ledger, drive.started.lease, paused.message)
         paused.where = paused.where or f"run {drive.run} of {plan.name}"
         paused.next_step = paused.next_step or (
-            f"look at the reason (migrate rejects list {plan.mapping.path}), then migrate resume {plan.mapping.path} and run again"
+            f"look at the reason (migrate rejects list {plan.mapping.path}), then migrate resume {plan.mapping.path} and migrate run {plan.mapping.path}"
         )
         raise
     except Fenced:

@@ -139,7 +139,7 @@ def _to_resume(ledger: Ledger, plan: Plan, holding: Holding | None) -> Run | Non
         raise Paused(
             f"the run of {plan.name} is paused: {holding.steering.pause_reason}",
             where=f"run {run.run}",
-            next_step=f"migrate resume {plan.mapping.path}, then run again",
+            next_step=f"migrate resume {plan.mapping.path}, then migrate run {plan.mapping.path}",
         )
     if run.fingerprint != plan.fingerprint:
         raise _another_fingerprint(ledger, plan, run)

@@ -179,8 +179,7 @@ def _scanned(coverage: Coverage) -> tuple[Html, Html]:
     """Which table of which side; how, why, and what the self-test and the database say about it."""
     place = joined([word("side", coverage.side), text(" · "), data(coverage.table)])
     parts = [word("scan", coverage.scan), word("reason", coverage.reason)]
-    if coverage.detail is not None:
-        parts.append(data(coverage.detail))
+    parts += map(told, coverage.sentences(), coverage.sentences(chinese=True))
     if coverage.tested:
         parts.append(both("scan_tested", count=count_text(coverage.tested)))
     return place, joined(parts, text(" · "))

@@ -45,7 +45,9 @@ def _refuse_another(ledger: Ledger, run: Run, request: Request) -> None:
     first = Request.from_json(begun[-1])
     if not request.covers(first):
         same = (
-            f"{first.options}, with more batches if need be, or all of the run" if first.options else "migrate rollback"
+            f"migrate rollback {first.options}, with more batches if need be; or all of the run: migrate rollback"
+            if first.options
+            else "migrate rollback"
         )
         raise StateError(
             f"{first.what} of run {run.run} is being taken back: {request.what} has to wait"
@@ -89,7 +91,7 @@ def _refuse_pass(run: Run, request: Request, standing: Sequence[Entry], named: P
             raise StateError(
                 f"{request.what} cannot be taken back alone: a replay goes as a whole, since its units are counted as read again",
                 where=f"run {run.run}",
-                next_step=f"take all of it back: --pass {named.number}",
+                next_step=f"take all of it back: migrate rollback --pass {named.number}",
             )
         return
     newer = sorted({each.pass_no for each in standing if each.pass_no > named.number})
@@ -97,7 +99,7 @@ def _refuse_pass(run: Run, request: Request, standing: Sequence[Entry], named: P
         raise StateError(
             f"pass {named.number} cannot be taken back alone: it was built upon by {_listed('pass', newer)}",
             where=f"run {run.run}",
-            next_step=f"take the newest back first: --pass {newer[-1]}; or all of the run: migrate rollback without --pass",
+            next_step=f"take the newest back first: migrate rollback --pass {newer[-1]}; or all of the run: migrate rollback without --pass",
         )
 
 
@@ -114,7 +116,7 @@ def _refuse_torn(
         raise StateError(
             f"{request.what} cannot be taken back alone: {_listed('pass', replays)} replayed rejects of it, or has rows of it",
             where=f"run {run.run}",
-            next_step=f"take the newest back first: --pass {replays[-1]}; or all of the run: migrate rollback without --pass and --batch",
+            next_step=f"take the newest back first: migrate rollback --pass {replays[-1]}; or all of the run: migrate rollback without --pass and --batch",
         )
     numbers = sorted({each.range_no for each in together if each.range_no >= 0})
     everything = Request(batches=tuple(numbers))
@@ -122,7 +124,7 @@ def _refuse_torn(
         f"{request.what} cannot be taken back without {_listed('batch', sorted(each.range_no for each in more))}:"
         " they have rows in common, or units that the last phase settled together",
         where=f"run {run.run}",
-        next_step=f"take them back together: {everything.options}",
+        next_step=f"take them back together: migrate rollback {everything.options}",
     )
 
 

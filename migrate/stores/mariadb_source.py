@@ -17,7 +17,7 @@ from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_keys import ORDERING, compiled, key_sql
 from migrate.stores.mariadb_select import Readout, converted_values
 from migrate.stores.mariadb_shape import MariaColumn, describe_query, describe_table, quoted, stored_column
-from migrate.stores.port import ANOMALY, AbstractSnapshot
+from migrate.stores.port import ANOMALY, AbstractSnapshot, Origin
 from migrate.stores.predicates import KeyColumn
 from migrate.stores.urls import parse_url, redacted
 from migrate.values import Key, KeyRange, KeyValue, SourceSpec
@@ -139,6 +139,11 @@ class MariaReader:
         """The relation, for the expressions of `beside` and `ask`."""
         columns = tuple(stored_column(column, _ALIAS) for column in self._relation.columns)
         return StoredRelation("mariadb", self._relation.sql, _ALIAS, columns, self._estimated_rows)
+
+    def origin(self) -> Origin:
+        """The relation, for sums of its own."""
+        stored = self.stored()
+        return Origin("mariadb", stored.sql, stored.alias, stored.columns)
 
     def beside(
         self, expression: str, columns: tuple[str, ...], origin: str, tail: str

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from migrate.checksum.sql_column import StoredColumn
 from migrate.checksum.sql_form import StoredRelation
 from migrate.values import Key, KeyRange, TableShape
 
@@ -97,6 +98,29 @@ class SqlReader(Protocol):
 
         `origin` stands behind FROM, in the place of the relation, under its alias and with its columns; `tail` behind both.
         """
+        ...
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result, in the snapshot of the reader, which survives a statement that fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a statement reads from: `sql` stands behind FROM, under `alias`; `columns` as declared, without those of which nobody knows how they are stored."""
+
+    dialect: Literal["postgresql", "mariadb", "sqlite"]
+    sql: str
+    alias: str
+    columns: tuple[StoredColumn, ...]
+
+
+@runtime_checkable
+class SumsReader(Protocol):
+    """What a reader has besides where its database can be asked for sums of its own."""
+
+    def origin(self) -> Origin:
+        """The relation, for the statements of `ask`."""
         ...
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:

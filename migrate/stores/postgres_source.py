@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from migrate.checksum.sql_form import StoredRelation
 from migrate.errors import EnvironmentFault, InputError, MigrateError, UnknownTable
-from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot
+from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot, Origin
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
 from migrate.stores.postgres_constraints import hidden_rows, unique_keys
 from migrate.stores.postgres_describe import (
@@ -203,6 +203,11 @@ class PostgresReader:
     def stored(self) -> StoredRelation:
         """The relation, for the expressions of `beside` and `ask`."""
         return self._source.stored()
+
+    def origin(self) -> Origin:
+        """The relation, for sums of its own."""
+        stored = self._source.stored()
+        return Origin("postgresql", stored.sql, stored.alias, stored.columns)
 
     def beside(
         self, expression: str, columns: tuple[str, ...], origin: str, tail: str

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from migrate.stores.port import ROW_NUMBER
+from migrate.checksum.sql_column import StoredColumn
+from migrate.stores.port import ROW_NUMBER, Origin
 from migrate.stores.predicates import KeyColumn
 from migrate.stores.sqlite_adbc import Connection
 from migrate.stores.sqlite_errors import sqlite_faults
@@ -79,6 +80,17 @@ class SqliteReader:
         chosen = self._chosen(columns)
         rows = self._rows(chosen, Query(""), (), _WHOLE)
         return pa.Table.from_batches(rows, self._selection(chosen).schema)
+
+    def origin(self) -> Origin:
+        """The relation, for sums of its own; the columns of a query have no affinity that would say how values are stored."""
+        declared = (column for column in self._shape.columns if self._stored and column.name != ROW_NUMBER)
+        columns = (StoredColumn(each.name, self._source(each.name), each.type, each.declared) for each in declared)
+        return Origin("sqlite", self._relation, "t", tuple(columns))
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result, in the reader's snapshot."""
+        with sqlite_faults(self._where):
+            return self._connection.run(statement)
 
     def now(self) -> str:
         """The clock of this machine, in UTC: SQLite has no other."""

@@ -12,6 +12,18 @@ _NOT_HELD: Final = re.compile(r"(.*?) cannot be held: (.*)", re.DOTALL)
 _STRANGER: Final = re.compile(r"(.*) in a column of type (.*)", re.DOTALL)
 """How stores end the sentence about a value that has no place in its column."""
 
+_OF_SQL: Final = tuple((re.compile(known), words) for known, words in {
+    r"(.*): (.*) does not show its bits in MariaDB": "{}：{} 在 MariaDB 中不显示其二进制位",
+    r"(.*): characters stored in (.*) may have no Unicode": "{}：以 {} 存储的字符可能没有对应的 Unicode",
+    r"(.*): zeros are filled in": "{}：数值前补零",
+    r"(.*): MariaDB has no numbers without a declared scale, as the other side has": "{}：另一侧的数值未声明小数位数，MariaDB 没有此类数值",
+    r"(.*): (.*) has no canonical form in (.*)": "{}：{} 在 {} 中没有规范形式",
+    r"the database is encoded in (.*), not in UTF-8": "数据库编码为 {}，不是 UTF-8",
+    r"the encoding of a row differs at byte (\d+)": "某一行的编码自第 {} 字节起不同",
+    r"a row has no encoding by (.*) only": "某一行仅在 {} 一方没有编码",
+}.items())  # fmt: skip
+"""What is said about a table that its database cannot sum up, and what of it is a sentence in Chinese."""
+
 NOTES: Final[dict[str, tuple[str, str]]] = {
     "multiplicity": ("how often it is there: {source} in the source, {target} in the target", "源侧 {source} 次，目标侧 {target} 次"),
     "unit_refused": ("its unit is refused by the mapping's rules, so no row of it may be there", "其所属数据按映射规则应被拒收，不应有任何行写入"),
@@ -51,6 +63,47 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
     ),
     "second_reads": ("a second driver reads {columns} of the row {row} otherwise", "另一种驱动读出的 {row} 行，字段 {columns} 与此不同"),
     "second_misses": ("a second driver does not find the row {row}", "另一种驱动找不到 {row} 行"),
+    "source_counts": (
+        "it counts {asked} rows by itself, and {read} were read and kept",
+        "源库自行统计为 {asked} 行，实际读取并保留 {read} 行",
+    ),
+    "source_adds": (
+        "by its own SQL {field}{group} is {asked} in total, and {read} by what was read and mapped (groups that differ: {count})",
+        "按源库自身的 SQL，{field}{group} 合计为 {asked}，而按读取并映射的数据为 {read}（不符的分组：{count} 个）",
+    ),
+    "source_counted": ("rows counted by the source itself too: {rows}", "源库自行统计的行数相同：{rows}"),
+    "source_added": ("totals asked of the source in its own SQL, all equal: {totals}", "源库以自身 SQL 计算的合计，全部相符：{totals}"),
+    "source_spelled": (
+        "left out of these: {count} values that are written in a way that only the mapping reads as numbers",
+        "其中未计入 {count} 个仅映射能识别为数字的写法",
+    ),
+    "not_asked_sql": ("totals not asked of the source: it is no database whose SQL adds up exactly", "未向源端查询合计：源端不是能以 SQL 精确求和的数据库"),
+    "not_asked_where": (
+        "totals not asked of the source: what `where` says has no SQL that is known to mean exactly the same",
+        "未向源库查询合计：where 条件没有含义确定一致的 SQL",
+    ),
+    "not_asked_groups": ("totals not asked of the source: a target has one row per group", "未向源库查询合计：目标表按分组汇总"),
+    "not_asked_fields": (
+        "totals not asked of the source: {target}: {fields}, which is more than a copy of one of its columns",
+        "未向源库查询合计：{target} 的 {fields} 并非源字段的直接复制",
+    ),
+    "not_asked_unread": ("totals not asked of the source: rows of it cannot be read without loss", "未向源库查询合计：有的行无法无损读取"),
+    "not_asked_stored": (
+        "totals not asked of the source: {what}: it holds numbers in a form of which SQL gives no exact sum",
+        "未向源库查询合计：{what} 中有的数字存储形式无法以 SQL 精确求和",
+    ),
+    "not_asked_failed": ("totals not asked of the source: {why}", "未向源库查询合计：{why}"),
+    "not_asked_moved": (
+        "totals not asked of the source: its rows change meanwhile, and nothing holds a snapshot of them",
+        "未向源库查询合计：数据仍在变动，且没有快照",
+    ),
+    "second_read": ("read by a second driver too: {rows}", "另由第二种驱动读取 {count} 行"),
+    "second_unable": ("no second driver could be asked: {why}", "无法使用第二种驱动：{why}"),
+    "timed": (
+        "{rows} rows: {by_sql} ms by SQL, {streamed} ms streamed",
+        "{rows} 行：由数据库以 SQL 汇总用时 {by_sql} 毫秒，逐行读取 {streamed} 毫秒",
+    ),
+    "rows_counted": ("{rows}", "{count} 行"),
     "nothing_read": (
         "nothing was read: an empty table and a wrong one look the same (--allow-empty)",
         "没有读到任何数据：空表与表名有误的结果相同（--allow-empty）",
@@ -117,6 +170,19 @@ class NotVerified:
         if not self.rows:
             return document
         return {**document, "rows": [{"key": dict(each.key), "reason": each.reason} for each in self.rows]}
+
+
+def words_of(sentence: str, chinese: bool) -> str:  # noqa: FBT001 - a language
+    """What the toolkit says about SQL that it does not trust; in Chinese, what of it is known."""
+    return "；".join(map(_of_sql, sentence.split("; "))) if chinese else sentence
+
+
+def _of_sql(sentence: str) -> str:
+    for known, words in _OF_SQL:
+        found = known.fullmatch(sentence)
+        if found:
+            return words.format(*found.groups())
+    return sentence
 
 
 def _in_chinese(reasons: str) -> str:

@@ -17,6 +17,7 @@ from migrate.engine.plan import Plan
 from migrate.errors import DataError
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
+from migrate.stores.port import SumsReader
 from migrate.values import Key, KeyRange
 
 Look: TypeAlias = Callable[[pa.Table], None]
@@ -45,6 +46,10 @@ class Replay:
         for chunk in self._whole_units():
             look(chunk)
             yield self._transformer.apply(chunk)
+
+    def sums_reader(self) -> SumsReader | None:
+        """The reader, where its database can be asked for sums of its own in the same snapshot."""
+        return self._reader if isinstance(self._reader, SumsReader) else None
 
     def now(self) -> str:
         """The source's clock."""

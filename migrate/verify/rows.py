@@ -28,7 +28,7 @@ from migrate.verify.verdict import Kind, SideName
 
 KEY: Final = "_k"
 ROW: Final = "_r"
-PART_ROWS: Final = 100_000
+PART_ROWS: Final = 50_000
 """Rows of both sides that are compared at a time; one bucket is never cut."""
 OPEN_FILES: Final = 128
 """Parts that one side writes to at a time: where everything differs there are more parts than a process may have files."""

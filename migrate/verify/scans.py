@@ -17,6 +17,7 @@ from migrate.verify.buckets import BucketSums
 from migrate.verify.replay import Replay
 from migrate.verify.second_driver import Sample
 from migrate.verify.shown import Shown
+from migrate.verify.source_rows import ReadTotals
 from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
@@ -41,12 +42,13 @@ def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:
 
 
 class SourceScan:
-    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them."""
+    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them; `read`: what the source's own sums are compared with."""
 
-    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
+    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], read: ReadTotals) -> None:
         self._plan = plan
         self._nonce = nonce
         self.totals = Totals(totals)
+        self.read = read
         self.sums = {target.name: BucketSums() for target in plan.targets}
         self.rows_read = 0
         self.rows_filtered = 0
@@ -56,7 +58,7 @@ class SourceScan:
 
     def walk(self, replay: Replay, watch: Watch) -> None:
         """Read and map the whole source."""
-        for mapped in replay.chunks(self.sample.add):
+        for mapped in replay.chunks(self._look):
             watch("source", mapped.rows_read)
             self.rows_read += mapped.rows_read
             self.rows_filtered += mapped.filtered
@@ -67,11 +69,17 @@ class SourceScan:
                     key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
                 )
                 self.totals.add(target.name, rows)
+            self.read.add(mapped)
         replay.require_whole(self.rows_read)
 
     def close(self) -> None:
         """Free what it holds."""
         self.totals.close()
+        self.read.close()
+
+    def _look(self, rows: pa.Table) -> None:
+        self.sample.add(rows)
+        self.read.look(rows)
 
     def _count_rejects(self, mapped: Mapped) -> None:
         if mapped.rejects.num_rows == 0:

@@ -19,7 +19,9 @@ from migrate.checksum.sql_scan import bucket_sums, equal_rows, first_rows
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import ConnectionLost, Interrupted, MigrateError
 from migrate.stores.port import SourceReader, SqlReader
+from migrate.units import count_text, rows_text
 from migrate.verify.buckets import BucketSums
+from migrate.verify.notes import Note
 from migrate.verify.sql_proof import SAMPLE_ROWS, proven_on_extremes, proven_on_sample
 from migrate.verify.verdict import Coverage, Reason, SideName
 from migrate.verify.widening import widened
@@ -96,12 +98,13 @@ class _Trial:
         if sample.differs is not None:
             return streamed(self._place, "differs", sample.differs, sample.rows)
         reason: Reason = "asked"
-        timing: str | None = None
+        timing: Note | None = None
         if scan == "auto":
             if sample.rows < SAMPLE_ROWS:
                 return streamed(self._place, "small", None, sample.rows)
             reading, summing = _seconds(self._stream_some), _seconds(self._sum_some)
-            timing = f"{TIMED_ROWS} rows: {summing * 1000:.1f} ms by SQL, {reading * 1000:.1f} ms streamed"
+            by_sql, by_reading = (f"{seconds * 1000:.1f}" for seconds in (summing, reading))
+            timing = Note.of("timed", rows=TIMED_ROWS, by_sql=by_sql, streamed=by_reading)
             if TIMES_FASTER * summing >= reading:
                 return streamed(self._place, "slower", timing, sample.rows)
             reason = "faster"
@@ -113,7 +116,12 @@ class _Trial:
         sums.add_sums(self._reader.ask(bucket_sums(self._form, self._relation, self._nonce)))
         if sums.poison:
             # Which rows these are, and why, is known only when they are read.
-            return streamed(self._place, "poison", f"{sums.poison} rows", tested)
+            return streamed(
+                self._place,
+                "poison",
+                Note.of("rows_counted", rows=rows_text(sums.poison), count=count_text(sums.poison)),
+                tested,
+            )
         return Scanned(sums, Coverage(self._place.side, self._place.table, "sql", reason, timing, tested))
 
     def _stream_some(self) -> None:
@@ -127,7 +135,7 @@ class _Trial:
         self._reader.ask(bucket_sums(self._form, first_rows(self._relation, TIMED_ROWS), self._nonce))
 
 
-def streamed(place: Place, reason: Reason, detail: str | None = None, tested: int = 0) -> Scanned:
+def streamed(place: Place, reason: Reason, detail: str | Note | None = None, tested: int = 0) -> Scanned:
     """No sums: the rows have to be read, for this reason."""
     return Scanned(None, Coverage(place.side, place.table, "stream", reason, detail, tested))
 

@@ -49,8 +49,7 @@ class Totals:
         nothing = (0, (Decimal(0),) * len(total.sums))
         for *group, count, added in self._summed(total, rows):
             before, old = sums.get(tuple(group), nothing)
-            # Python's own context would round sums of more than 28 digits.
-            new = tuple(_exact(one, sign, Decimal(other)) for one, other in zip(old, added, strict=True))
+            new = tuple(exact_sum(one, Decimal(other), sign) for one, other in zip(old, added, strict=True))
             sums[tuple(group)] = (before + sign * count, new)
             if before + sign * count == 0:
                 # Nobody expects a group whose rows were all taken away; sums of zero would be another thing.
@@ -91,6 +90,16 @@ class Totals:
         for number, why in sorted({**other.failed, **self.failed}.items()):
             yield self._totals[number].target, why
 
+    def grouped(self, number: int, kept: Sequence[int], chosen: Sequence[int]) -> Sums:
+        """The sums of one total, of those of its fields that are `chosen`, in the coarser groups that the `kept` of its groups make."""
+        found: Sums = {}
+        for group, (rows, values) in self._sums[number].items():
+            coarse = tuple(group[at] for at in kept)
+            before, old = found.get(coarse, (0, (Decimal(0),) * len(chosen)))
+            new = tuple(exact_sum(one, values[at]) for one, at in zip(old, chosen, strict=True))
+            found[coarse] = (before + rows, new)
+        return found
+
     def stated(self) -> Iterator[dict[str, Any]]:
         """Every group of every total with its number of rows and its sums, as texts; in the order of the mapping and of the groups."""
         for total, sums in zip(self._totals, self._sums, strict=True):
@@ -123,7 +132,8 @@ def _in_order(group: Group) -> list[tuple[bool, str]]:
     return [(part is not None, part or "") for part in group]
 
 
-def _exact(old: Decimal, sign: int, value: Decimal) -> Decimal:
+def exact_sum(old: Decimal, value: Decimal, sign: int = 1) -> Decimal:
+    """Both added, or `value` taken away with `sign` −1: Python's own context would round sums of more than 28 digits."""
     scale = max(0, -int(old.as_tuple().exponent), -int(value.as_tuple().exponent))
     whole = int(old.scaleb(scale, _WIDE)) + sign * int(value.scaleb(scale, _WIDE))
     return Decimal(whole).scaleb(-scale, _WIDE)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from migrate.verify.notes import Note, NotVerified
+from migrate.verify.notes import Note, NotVerified, words_of
 
 Verdict = Literal["EQUAL", "EQUAL_WITH_DECLARED_RULES", "DIFFERENT", "NOT_VERIFIED"]
 Kind = Literal["missing", "extra", "changed", "multiplicity"]
@@ -156,15 +156,27 @@ class TotalDifference:
 class Coverage:
     """How the rows of one table were summed up: read (`stream`) or by the database (`sql`), and why so.
 
-    `detail`: a sentence of figures or of the database. `tested`: rows that SQL and the reference evaluator encoded both.
+    `detail`: a sentence of figures or of the database. `tested`: rows that SQL and the reference evaluator encoded both. `notes`: what else was
+    asked of it, and what not.
     """
 
     side: SideName
     table: str
     scan: ScanKind
     reason: Reason
-    detail: str | None = None
+    detail: str | Note | None = None
     tested: int = 0
+    notes: tuple[Note, ...] = ()
+
+    def details(self, *, chinese: bool = False) -> list[str]:
+        """The detail, if there is one."""
+        if self.detail is None:
+            return []
+        return [self.detail.text(chinese=chinese) if isinstance(self.detail, Note) else words_of(self.detail, chinese)]
+
+    def sentences(self, *, chinese: bool = False) -> list[str]:
+        """The detail and the notes."""
+        return [*self.details(chinese=chinese), *(each.text(chinese=chinese) for each in self.notes)]
 
     def to_json(self) -> dict[str, Any]:
         """The entry of `coverage`."""
@@ -173,8 +185,9 @@ class Coverage:
             "table": self.table,
             "scan": self.scan,
             "reason": self.reason,
-            "detail": self.detail,
+            "detail": self.detail.text() if isinstance(self.detail, Note) else self.detail,
             "tested": self.tested,
+            "notes": [each.text() for each in self.notes],
         }
 
 

@@ -23,7 +23,7 @@ from migrate.engine.plan import Plan, plan_run
 from migrate.errors import EnvironmentFault
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
-from migrate.units import rows_text
+from migrate.units import count_text, rows_text
 from migrate.verify.both import walk_both
 from migrate.verify.claims import Standing
 from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
@@ -37,6 +37,7 @@ from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
 from migrate.verify.second_driver import Sample, second_opinion
+from migrate.verify.source_totals import SourceTotals
 from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
@@ -114,32 +115,48 @@ class _Verifier:
                 for target in self._plan.targets
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
-            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals)))
+            own = SourceTotals(self._plan, totals, replay.sums_reader())
+            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals, own.read())))
             # Who keeps the rows has to see them.
             how = self._options.scan if self._keep is kept_nowhere else "stream"
             scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
             target = open_now.enter_context(closing(scan))
+            said: tuple[Note, ...] = ()
             if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
                 try:
+                    said = self._own_sums(own, source, replay)
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
                     self._findings.not_verified.append(NotVerified(Note.of("rows_that_differ"), error.message))
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
-            coverage = (self._source_coverage(source.sample), *target.coverage)
+            coverage = (self._source_coverage(source.sample, said), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
         return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
 
-    def _source_coverage(self, sample: Sample) -> Coverage:
+    def _own_sums(self, own: SourceTotals, source: SourceScan, replay: Replay) -> tuple[Note, ...]:
+        """What the source was asked about its own sums; what these say against the reading is noted."""
+        answers = own.answers(source.read, source.totals)
+        if answers.agree:
+            return tuple(own.said(answers, source.read))
+        if own.again(replay, self._watch) != answers:
+            return (Note.of("not_asked_moved"),)
+        doubts = own.differences(answers)
+        self._findings.not_verified += [NotVerified(Note.of("the_source"), each) for each in doubts]
+        return tuple(answers.notes)
+
+    def _source_coverage(self, sample: Sample, said: tuple[Note, ...]) -> Coverage:
         """How the source was read; what a second driver says against it is noted."""
-        seen = Coverage("source", self._plan.source.relation, "stream", "replayed")
+        seen = Coverage("source", self._plan.source.relation, "stream", "replayed", notes=said)
         opinion = second_opinion(self._plan, sample)
         if opinion is None:
             return seen
         if opinion.differs is not None:
             self._findings.not_verified.append(NotVerified(Note.of("the_source"), opinion.differs))
         if opinion.unable is not None:
-            return replace(seen, detail=f"no second driver could be asked: {opinion.unable}")
-        return replace(seen, detail=f"read by a second driver too: {rows_text(opinion.rows)}")
+            return replace(seen, detail=Note.of("second_unable", why=opinion.unable))
+        return replace(
+            seen, detail=Note.of("second_read", rows=rows_text(opinion.rows), count=count_text(opinion.rows))
+        )
 
     def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
         """Walk both sides; false, with the reason noted, when one of them could not be walked to its end."""

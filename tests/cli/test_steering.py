@@ -182,3 +182,27 @@ def test_a_throttle_ends_with_its_run(migrate: Migrate, project: Path) -> None:
     assert migrate("run", "mapping.yaml", "--no-backup").code == 0
     with contextlib.closing(sqlite3.connect(project / "new.db")) as connection:
         assert connection.execute("SELECT throttle_rows FROM migrate_lease").fetchall() == [(None,)]
+
+
+def test_next_steps_can_be_pasted(migrate: Migrate, project: Path) -> None:
+    """What comes next is given with the databases that the user had typed, wherever it was found out; pasted, it goes on."""
+    without = MAPPING.replace("  url: sqlite:///old.db\n", "").replace("target:\n  url: sqlite:///new.db\n", "")
+    (project / "mapping.yaml").write_text(without + 'limits: {rejects: "0"}\n', encoding="utf-8")
+    target = ("--target", "sqlite:///new.db")
+    both = ("--source", "sqlite:///old.db", *target)
+    paused = migrate("run", "mapping.yaml", *both, "--batch-rows", "2", "--workers", "1")
+    assert paused.code == 5
+    assert paused.err.endswith(
+        "  next:  look at the reason (migrate rejects list mapping.yaml --target sqlite:///new.db), then"
+        " migrate resume mapping.yaml --target sqlite:///new.db and"
+        " migrate run mapping.yaml --source sqlite:///old.db --target sqlite:///new.db\n"
+    ), paused.err
+    assert migrate("rejects", "list", "mapping.yaml", *target).code == 0
+    resumed = migrate("resume", "mapping.yaml", *target)
+    assert "migrate run mapping.yaml --target sqlite:///new.db" in resumed.out
+    again = migrate("run", "mapping.yaml", *both)
+    assert "see them: migrate rejects list mapping.yaml --target sqlite:///new.db" in again.err
+    over = migrate("pause", "mapping.yaml", *target, "--reason", "night")
+    assert over.code == 4
+    replayed = migrate("rollback", "mapping.yaml", *target, "--run", "none", "--yes")
+    assert replayed.code == 2

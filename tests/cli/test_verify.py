@@ -46,6 +46,7 @@ bills  EQUAL  RUN
   paid · filtered by the mapping 1 · rejected by the mapping 2
 
   source bill · rows read here: the mapping is replayed · read by a second driver too: 5 rows
+    rows counted by the source itself too: 5
   target paid · rows read here: files and this database are always read
   sqlite:///old.db · bill → sqlite:///new.db
   TIME · N s

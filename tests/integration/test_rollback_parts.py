@@ -113,8 +113,13 @@ def test_batches_that_share_a_row_go_together(tmp_path: Path, database_url: str)
     plan = prepared(tmp_path, database_url, units)
     run_scheduled(plan)
     after = Content.read(plan)
-    refused(plan, Request(batches=(0,)), "without batch 3: they have rows in common", "together: --batch 0 --batch 3")
-    refused(plan, Request("skip", batches=(0,)), "without batch 3", "together: --batch 0 --batch 3")
+    refused(
+        plan,
+        Request(batches=(0,)),
+        "without batch 3: they have rows in common",
+        "together: migrate rollback --batch 0 --batch 3",
+    )
+    refused(plan, Request("skip", batches=(0,)), "without batch 3", "together: migrate rollback --batch 0 --batch 3")
     rolled_back(tmp_path, database_url, Request(batches=(3,)))
     assert Content.read(plan).rows["doc"].keys() == after.rows["doc"].keys() - {("k10",), ("k11",)}
     run_scheduled(plan)
@@ -133,7 +138,7 @@ def test_units_that_the_last_phase_settled_together_go_together(tmp_path: Path, 
     first = run_scheduled(plan, backwards, workers=2)
     after = Content.read(plan)
     # Backwards, the units of batch 0 find their keys taken, wait, and take back those of batch 4.
-    refused(plan, Request(batches=(4,)), "without batch 0", "together: --batch 0 --batch 4")
+    refused(plan, Request(batches=(4,)), "without batch 0", "together: migrate rollback --batch 0 --batch 4")
     for batches in ((2,), (0, 4), (0,)):
         rolled_back(tmp_path, database_url, Request(batches=batches))
         again = run_scheduled(plan, backwards, workers=2)

@@ -1,0 +1,162 @@
+"""Control totals as the source should have them, from rows that were read: those of the mapped rows, with the rows that the mapping rejects.
+
+Values that only the mapping can read as numbers (`￥1,234.50`) are left out, since the source leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrate.mapping import cleaners
+from migrate.mapping.duck import connect, quoted
+from migrate.mapping.stages import UNIT
+from migrate.mapping.transformer import Mapped
+from migrate.stores.port import ANOMALY
+from migrate.values import TableShape
+from migrate.verify.source_forms import DateForm
+from migrate.verify.source_questions import Asked, Question, dialect_of_rows
+from migrate.verify.totals import Sums, Totals, exact_sum
+
+_ROWS: Final = "rows"
+
+
+class ReadTotals:
+    """Of one walk, chunk by chunk. For one thread at a time; `close` frees the connections.
+
+    `kept`: rows that `where` keeps. `unread`: rows that cannot be read without loss. `spelled`: values that are left out.
+    `failed`: why there are no sums, or None.
+    """
+
+    def __init__(self, asked: Asked, source: TableShape) -> None:
+        self._asked = asked
+        self._dialect = dialect_of_rows(source)
+        self._connection = connect(cleaners.MACROS)
+        reduced = [question.reduced for question in asked.questions]
+        self._spelled = [Totals([each]) for each in reduced]
+        self._rejected = [Totals([each]) for each in reduced]
+        self._chunk: pa.Table | None = None
+        self.kept = 0
+        self.unread = 0
+        self.spelled = 0
+        self.failed: str | None = None
+
+    def look(self, chunk: pa.Table) -> None:
+        """Source rows as they were read; `add` follows with what the mapping makes of them."""
+        self._chunk = chunk
+
+    def add(self, mapped: Mapped) -> None:
+        """What became of the rows that were looked at."""
+        chunk, self._chunk = self._chunk, None
+        self.kept += mapped.rows_read - mapped.filtered
+        if chunk is None:
+            return
+        self.unread += len(chunk) - chunk[ANOMALY].null_count
+        if not self._asked.questions or self.unread or self.failed is not None:
+            return
+        try:
+            rows = self._kept_of(chunk)
+            if rows.num_rows != mapped.units.num_rows:
+                self.failed = f"`where` keeps {rows.num_rows} rows, and the mapping {mapped.units.num_rows}"
+                return
+            for at, question in enumerate(self._asked.questions):
+                self._note(at, question, rows, mapped.rows[question.total.target])
+        except duckdb.Error as error:
+            self.failed = str(error).partition("\n")[0]
+
+    def expected(self, at: int, totals: Totals) -> Sums:
+        """The groups of a question as the source should have them; `totals` are those of the mapped rows of this walk."""
+        question = self._asked.questions[at]
+        every = range(len(question.kept))
+        chosen = [question.total.sums.index(name) for name, _ in question.sums]
+        found = totals.grouped(question.number, question.kept, chosen)
+        sums = range(len(chosen))
+        for part, sign in ((self._rejected[at], 1), (self._spelled[at], -1)):
+            for group, (rows, values) in part.grouped(0, every, sums).items():
+                before, old = found.get(group, (0, (Decimal(0),) * len(chosen)))
+                new = tuple(exact_sum(one, other, sign) for one, other in zip(old, values, strict=True))
+                found[group] = (before + (rows if sign > 0 else 0), new)
+        return found
+
+    def cannot(self, at: int, totals: Totals) -> str | None:
+        """Why there are no sums of a question on this side, or None."""
+        number = self._asked.questions[at].number
+        parts = (totals.failed.get(number), self._rejected[at].failed.get(0), self._spelled[at].failed.get(0))
+        return self.failed or next((each for each in parts if each is not None), None)
+
+    def close(self) -> None:
+        """Free the connections."""
+        self._connection.close()
+        for each in (*self._spelled, *self._rejected):
+            each.close()
+
+    def _kept_of(self, chunk: pa.Table) -> pa.Table:
+        """The rows that `where` keeps, as its form says."""
+        rows = chunk.select(list(self._asked.columns))
+        if self._asked.where is None:
+            return rows
+        keep = self._computed([f"coalesce({self._dialect.condition(self._asked.where)}, false)"], rows)
+        return rows.filter(keep.column(0))
+
+    def _note(self, at: int, question: Question, rows: pa.Table, mapped: pa.Table) -> None:
+        """Note the values that only the mapping can read, and the rows that it rejects."""
+        units = mapped[UNIT].to_numpy()
+        texts = [name for name, form in question.sums if form.of_text]
+        if texts:
+            spelled = self._only_spelled(question, rows, mapped, units)
+            self._spelled[at].add(question.total.target, spelled)
+            self.spelled += sum(len(spelled) - spelled[name].null_count for name in texts)
+        rejected = np.ones(rows.num_rows, dtype=bool)
+        rejected[units] = False
+        if rejected.any():
+            self._note_rejected(at, question, rows.filter(pa.array(rejected)))
+
+    def _note_rejected(self, at: int, question: Question, rows: pa.Table) -> None:
+        odd = [self._dialect.number(form).odd for _, form in question.sums]
+        found = self._computed([f"bool_or({each})" for each in odd if each is not None] or ["false"], rows)
+        if any(value for column in found.columns for value in column.to_pylist()):
+            self.failed = "a row that the mapping rejects has a number with more digits than are added up here"
+            return
+        self._rejected[at].add(question.total.target, self._as_fields(question, rows))
+
+    def _only_spelled(
+        self, question: Question, rows: pa.Table, mapped: pa.Table, units: npt.NDArray[np.int64]
+    ) -> pa.Table:
+        """The mapped rows with a value of which the text is no plain number; all other values that are added up are NULL."""
+        plain = self._computed([self._dialect.number(form).whole for _, form in question.sums], rows)
+        found: Any = mapped
+        some = np.zeros(mapped.num_rows, dtype=bool)
+        for number, (name, form) in enumerate(question.sums):
+            place = mapped.schema.get_field_index(name)
+            values = mapped.column(place)
+            spelled = np.asarray(plain.column(number).is_null())[units] & np.asarray(values.is_valid())
+            if not form.of_text:
+                spelled[:] = False
+            some |= spelled
+            only = pc.if_else(pa.array(spelled), values, pa.scalar(None, values.type))
+            found = found.set_column(place, mapped.schema.field(place), only)
+        return found.filter(pa.array(some))
+
+    def _as_fields(self, question: Question, rows: pa.Table) -> pa.Table:
+        """Source rows under the names of the target's fields, as far as the question names them."""
+        columns = {
+            name: self._dialect.date(form) if isinstance(form, DateForm) else self._dialect.text(form)
+            for name, form in question.groups
+        }
+        columns |= {name: self._dialect.number(form).whole for name, form in question.sums}
+        return pa.table(self._computed(list(columns.values()), rows).columns, names=list(columns))
+
+    def _computed(self, expressions: Sequence[str], rows: pa.Table) -> pa.Table:
+        self._connection.register(_ROWS, rows)
+        try:
+            names = ", ".join(f"{sql} AS {quoted(f'c{at}')}" for at, sql in enumerate(expressions))
+            return self._connection.sql(f"SELECT {names} FROM {_ROWS}").to_arrow_table()
+        finally:
+            self._connection.unregister(_ROWS)
