@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.plan import Plan
 from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
-from migrate.verify.buckets import BucketSums
+from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested
 from migrate.verify.replay import Replay
 from migrate.verify.second_driver import Sample
 from migrate.verify.shown import Shown
-from migrate.verify.sql_scan import Scan
-from migrate.verify.stored import Stored
+from migrate.verify.spread import at_once_here, spread_over
+from migrate.verify.sql_scan import Scan, Scanned, Trial
+from migrate.verify.stored import Stored, StoredChunk
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
 from migrate.verify.unread import UnreadTally
@@ -41,33 +43,44 @@ def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:
 
 
 class SourceScan:
-    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them."""
+    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them.
 
-    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal]) -> None:
+    `sorting`: how the rows of each target are sorted there.
+    """
+
+    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], sorting: Mapping[str, Sorting]) -> None:
         self._plan = plan
         self._nonce = nonce
         self.totals = Totals(totals)
-        self.sums = {target.name: BucketSums() for target in plan.targets}
+        self.sums = {target.name: BucketSums(sorting[target.name]) for target in plan.targets}
         self.rows_read = 0
         self.rows_filtered = 0
         self.rows_rejected = 0
         self.rejected_units: set[str] = set()
         self.sample = Sample()
 
-    def walk(self, replay: Replay, watch: Watch) -> None:
-        """Read and map the whole source."""
-        for mapped in replay.chunks(self.sample.add):
-            watch("source", mapped.rows_read)
-            self.rows_read += mapped.rows_read
-            self.rows_filtered += mapped.filtered
-            self._count_rejects(mapped)
-            for target in self._plan.targets:
-                rows = mapped.rows[target.name]
-                self.sums[target.name].add(
-                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
-                )
-                self.totals.add(target.name, rows)
+    def walk(self, replay: Replay, watch: Watch, pool: Executor) -> None:
+        """Read and map the whole source; `pool` maps and digests."""
+        with closing(replay.worked(pool, self._digested, self.sample.add)) as chunks:
+            for mapped, sorted_rows in chunks:
+                watch("source", mapped.rows_read)
+                self.rows_read += mapped.rows_read
+                self.rows_filtered += mapped.filtered
+                self._count_rejects(mapped)
+                for name, each in sorted_rows.items():
+                    self.sums[name].add_sorted(each)
+                    self.totals.add(name, mapped.rows[name])
+                # Not held while the next chunk is waited for.
+                del mapped, sorted_rows
         replay.require_whole(self.rows_read)
+
+    def _digested(self, mapped: Mapped) -> tuple[Mapped, dict[str, Sorted]]:
+        return mapped, {
+            target.name: digested(
+                mapped.rows[target.name], target.contract, self._nonce, self.sums[target.name].sorting
+            )
+            for target in self._plan.targets
+        }
 
     def close(self) -> None:
         """Free what it holds."""
@@ -98,25 +111,45 @@ class TargetScan:
         self._keep = keep
         self._nonce = nonce
         self._scan = scan
+        self._trials: dict[str, Trial | Scanned] = {}
         self.coverage: list[Coverage] = []
         self.totals = Totals(totals)
-        self.sums = {target.name: BucketSums() for target in plan.targets}
-        self.unread = {target.name: UnreadTally(Shown(target.contract, target.key)) for target in plan.targets}
+        self.sums = {target.name: BucketSums("hash") for target in plan.targets}
+        self.unread: dict[str, UnreadTally] = {}
 
-    def walk(self, stored: Mapping[str, Stored], watch: Watch) -> None:
-        """Read all targets, one after the other."""
+    def choose(self, stored: Mapping[str, Stored]) -> None:
+        """Find out which tables their databases may sum up: both sides have to be sorted alike."""
         for target in self._plan.targets:
-            if self._summed(target.name, stored[target.name], watch):
-                continue
-            for chunk in stored[target.name].chunks():
+            trial = self._trials[target.name] = stored[target.name].trial(self._nonce, self._scan)
+            sorting: Sorting = "digest" if isinstance(trial, Trial) else "hash"
+            self.sums[target.name] = BucketSums(sorting)
+            self.unread[target.name] = UnreadTally(Shown(target.contract, target.key), sorting)
+
+    @property
+    def sorting(self) -> dict[str, Sorting]:
+        """How the rows of each target are sorted; known once it was chosen."""
+        return {name: sums.sorting for name, sums in self.sums.items()}
+
+    def walk(self, stored: Mapping[str, Stored], watch: Watch, pool: Executor) -> None:
+        """Read all targets, one after the other; `pool` digests."""
+        for target in self._plan.targets:
+            if not self._summed(target.name, stored[target.name], watch):
+                self._read(target, stored[target.name], watch, pool)
+
+    def _read(self, target: WriteTarget, stored: Stored, watch: Watch, pool: Executor) -> None:
+        sums = self.sums[target.name]
+
+        def work(chunk: StoredChunk) -> tuple[StoredChunk, Sorted]:
+            return chunk, digested(chunk.rows, target.contract, self._nonce, sums.sorting)
+
+        with closing(spread_over(pool, stored.chunks(), work, at_once_here())) as chunks:
+            for chunk, sorted_rows in chunks:
                 watch("target", chunk.rows.num_rows)
                 self.unread[target.name].add(chunk.unread)
-                rows = chunk.rows
-                self._keep(target, rows)
-                self.sums[target.name].add(
-                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
-                )
-                self.totals.add(target.name, rows)
+                self._keep(target, chunk.rows)
+                sums.add_sorted(sorted_rows)
+                self.totals.add(target.name, chunk.rows)
+                del chunk, sorted_rows
 
     def close(self) -> None:
         """Free what it holds."""
@@ -124,7 +157,8 @@ class TargetScan:
 
     def _summed(self, name: str, stored: Stored, watch: Watch) -> bool:
         """True if the database has summed up the rows of this target; false if they have to be read."""
-        found = stored.sums(self._nonce, self._scan)
+        trial = self._trials[name]
+        found = trial.scan() if isinstance(trial, Trial) else trial
         self.coverage.append(found.coverage)
         if found.sums is None:
             return False

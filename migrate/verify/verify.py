@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
 from migrate.verify.second_driver import Sample, second_opinion
+from migrate.verify.spread import at_once_here
 from migrate.verify.sql_scan import Scan
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
@@ -114,12 +116,13 @@ class _Verifier:
                 for target in self._plan.targets
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
-            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals)))
             # Who keeps the rows has to see them.
             how = self._options.scan if self._keep is kept_nowhere else "stream"
             scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
             target = open_now.enter_context(closing(scan))
-            if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
+            chosen = self._scan(lambda: None, lambda: target.choose(stored))
+            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals, target.sorting)))
+            if chosen and self._sum_up(replay, stored, source, target):
                 try:
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
@@ -128,6 +131,13 @@ class _Verifier:
             coverage = (self._source_coverage(source.sample), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
         return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
+
+    def _sum_up(self, replay: Replay, stored: dict[str, Stored], source: SourceScan, target: TargetScan) -> bool:
+        """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""
+        with ThreadPoolExecutor(2 * at_once_here(), "verify-rows") as pool:
+            return self._scan(
+                lambda: source.walk(replay, self._watch, pool), lambda: target.walk(stored, self._watch, pool)
+            )
 
     def _source_coverage(self, sample: Sample) -> Coverage:
         """How the source was read; what a second driver says against it is noted."""
