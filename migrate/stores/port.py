@@ -104,6 +104,15 @@ class SqlReader(Protocol):
         ...
 
 
+@runtime_checkable
+class PositionedReader(Protocol):
+    """What a reader has besides where its store can tell two states apart for certain."""
+
+    def position(self) -> str | None:
+        """Where the reader's snapshot stands: another reader of the same source with an equal position has the same rows. None: it cannot be told."""
+        ...
+
+
 class SourceStore(Protocol):
     """A source as a whole."""
 

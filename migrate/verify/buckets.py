@@ -75,7 +75,7 @@ class BucketSums:
         self.sorting = sorting
         self.rows: Buckets = np.zeros(BUCKETS, np.int64)
         self.poison = 0
-        self._limbs = np.zeros((4, BUCKETS), np.int64)
+        self.limbs = np.zeros((4, BUCKETS), np.int64)
 
     @property
     def count(self) -> int:
@@ -104,7 +104,7 @@ class BucketSums:
         self.rows += np.bincount(bucket, minlength=BUCKETS)
         for number, limb in enumerate(limbs):
             # The sums of one chunk are below 2**53, so that the doubles of bincount hold them exactly.
-            self._limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
+            self.limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
 
     def add_sums(self, sums: Iterable[Sequence[Any]]) -> None:
         """Count rows that a database has summed up: bucket (None: its rows have no key), rows, sums of both slices, poisoned rows; None is 0."""
@@ -115,7 +115,7 @@ class BucketSums:
             at = int(bucket)
             self.rows[at] += int(rows)
             limbs = [part for each in (int(first), int(second)) for part in (each >> _LIMB_BITS, each & int(_LOW_30))]
-            self._limbs[:, at] += limbs
+            self.limbs[:, at] += limbs
 
     def differing(self, other: BucketSums) -> Buckets:
         """The buckets whose rows are not the same on both sides."""
@@ -123,7 +123,7 @@ class BucketSums:
 
     def _carried(self) -> Buckets:
         """The limbs with what is too much for the lower ones in the higher ones: one form of each sum, however it came about."""
-        limbs = self._limbs.copy()
+        limbs = self.limbs.copy()
         for high in (0, 2):
             limbs[high] += limbs[high + 1] >> _LIMB_BITS
             limbs[high + 1] &= int(_LOW_30)

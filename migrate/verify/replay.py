@@ -18,6 +18,7 @@ from migrate.engine.plan import Plan
 from migrate.errors import DataError
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
+from migrate.stores.port import PositionedReader
 from migrate.values import Key, KeyRange
 from migrate.verify.spread import at_once_here, spread_over
 
@@ -56,6 +57,10 @@ class Replay:
     def now(self) -> str:
         """The source's clock."""
         return self._reader.now()
+
+    def position(self) -> str | None:
+        """Where the source stands; None where that cannot be told."""
+        return self._reader.position() if isinstance(self._reader, PositionedReader) else None
 
     def in_source_order(self, keys: list[Key]) -> list[Key]:
         """Those of these unit keys that are in the source, in its own order."""

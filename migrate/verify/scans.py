@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -15,11 +17,13 @@ from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
 from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested
+from migrate.verify.pieces import SOURCE, Pieces, rows_read, rows_written, sums_read, sums_written, target_piece
 from migrate.verify.replay import Replay
 from migrate.verify.second_driver import Sample
 from migrate.verify.shown import Shown
 from migrate.verify.spread import at_once_here, spread_over
 from migrate.verify.sql_scan import Scan, Scanned, Trial
+from migrate.verify.state import Piece
 from migrate.verify.stored import Stored, StoredChunk
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
@@ -58,9 +62,15 @@ class SourceScan:
         self.rows_rejected = 0
         self.rejected_units: set[str] = set()
         self.sample = Sample()
+        self.kept = False
 
-    def walk(self, replay: Replay, watch: Watch, pool: Executor) -> None:
-        """Read and map the whole source; `pool` maps and digests."""
+    def walk(self, replay: Replay, watch: Watch, pool: Executor, pieces: Pieces) -> None:
+        """Read and map the whole source, unless it is kept; `pool` maps and digests."""
+        kept = pieces.found(SOURCE)
+        if kept is not None:
+            self._restore(kept)
+            watch("source", self.rows_read)
+            return
         with closing(replay.worked(pool, self._digested, self.sample.add)) as chunks:
             for mapped, sorted_rows in chunks:
                 watch("source", mapped.rows_read)
@@ -73,6 +83,25 @@ class SourceScan:
                 # Not held while the next chunk is waited for.
                 del mapped, sorted_rows
         replay.require_whole(self.rows_read)
+        pieces.keep(SOURCE, self._written)
+
+    def _written(self) -> Piece:
+        return {
+            "sums": {name: sums_written(sums) for name, sums in self.sums.items()},
+            "totals": {name: self.totals.written(name) for name in self.sums},
+            "rows": [self.rows_read, self.rows_filtered, self.rows_rejected],
+            "rejected_units": sorted(self.rejected_units),
+            "sample": rows_written(self.sample.rows()),
+        }
+
+    def _restore(self, kept: Piece) -> None:
+        self.kept = True
+        self.sums = {name: sums_read(sums) for name, sums in kept["sums"].items()}
+        for name, totals in kept["totals"].items():
+            self.totals.restore(name, totals)
+        self.rows_read, self.rows_filtered, self.rows_rejected = kept["rows"]
+        self.rejected_units = set(kept["rejected_units"])
+        self.sample = Sample.of(rows_read(kept["sample"]))
 
     def _digested(self, mapped: Mapped) -> tuple[Mapped, dict[str, Sorted]]:
         return mapped, {
@@ -98,6 +127,12 @@ class SourceScan:
         }
 
 
+def kept_again(coverage: Coverage) -> Coverage:
+    """How a side was scanned that was not scanned again."""
+    detail = "kept by the state file, not read again"
+    return replace(coverage, detail=detail if coverage.detail is None else f"{coverage.detail}; {detail}")
+
+
 class TargetScan:
     """What is stored, without the rows. `unread`: what cannot be read of each target; `coverage`: how each was scanned.
 
@@ -112,29 +147,54 @@ class TargetScan:
         self._nonce = nonce
         self._scan = scan
         self._trials: dict[str, Trial | Scanned] = {}
+        self._kept: dict[str, Coverage] = {}
         self.coverage: list[Coverage] = []
         self.totals = Totals(totals)
         self.sums = {target.name: BucketSums("hash") for target in plan.targets}
         self.unread: dict[str, UnreadTally] = {}
 
-    def choose(self, stored: Mapping[str, Stored]) -> None:
-        """Find out which tables their databases may sum up: both sides have to be sorted alike."""
+    def choose(self, stored: Mapping[str, Stored], pieces: Pieces) -> None:
+        """Take what is kept, and find out which other tables their databases may sum up: both sides have to be sorted alike."""
+        source = pieces.found(SOURCE)
         for target in self._plan.targets:
-            trial = self._trials[target.name] = stored[target.name].trial(self._nonce, self._scan)
-            sorting: Sorting = "digest" if isinstance(trial, Trial) else "hash"
-            self.sums[target.name] = BucketSums(sorting)
-            self.unread[target.name] = UnreadTally(Shown(target.contract, target.key), sorting)
+            name = target.name
+            kept = pieces.found(target_piece(name))
+            if kept is not None:
+                self.sums[name] = sums_read(kept["sums"])
+                self.totals.restore(name, kept["totals"])
+                self._kept[name] = Coverage(**kept["coverage"])
+            else:
+                # A source that is kept is sorted already, and a database sorts in one way only.
+                sorted_by_hash = source is not None and source["sums"][name]["sorting"] == "hash"
+                trial = stored[name].trial(self._nonce, "stream" if sorted_by_hash else self._scan)
+                by_digest = isinstance(trial, Trial) or (source is not None and not sorted_by_hash)
+                self._trials[name] = trial
+                self.sums[name] = BucketSums("digest" if by_digest else "hash")
+            self.unread[name] = UnreadTally(Shown(target.contract, target.key), self.sums[name].sorting)
 
     @property
     def sorting(self) -> dict[str, Sorting]:
         """How the rows of each target are sorted; known once it was chosen."""
         return {name: sums.sorting for name, sums in self.sums.items()}
 
-    def walk(self, stored: Mapping[str, Stored], watch: Watch, pool: Executor) -> None:
-        """Read all targets, one after the other; `pool` digests."""
+    def walk(self, stored: Mapping[str, Stored], watch: Watch, pool: Executor, pieces: Pieces) -> None:
+        """Read all targets that are not kept, one after the other; `pool` digests."""
         for target in self._plan.targets:
-            if not self._summed(target.name, stored[target.name], watch):
-                self._read(target, stored[target.name], watch, pool)
+            name = target.name
+            if name in self._kept:
+                self.coverage.append(kept_again(self._kept[name]))
+                watch("target", self.sums[name].count)
+                continue
+            if not self._summed(name, stored[name], watch):
+                self._read(target, stored[name], watch, pool)
+            pieces.keep(target_piece(name), partial(self._written, name))
+
+    def _written(self, name: str) -> Piece | None:
+        """None with rows that cannot be read: these are named only by who reads them."""
+        if self.unread[name].count:
+            return None
+        (coverage,) = (asdict(each) for each in self.coverage if each.table == name)
+        return {"sums": sums_written(self.sums[name]), "totals": self.totals.written(name), "coverage": coverage}
 
     def _read(self, target: WriteTarget, stored: Stored, watch: Watch, pool: Executor) -> None:
         sums = self.sums[target.name]

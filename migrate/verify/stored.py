@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from migrate.mapping.duck import connect, quoted
 from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
-from migrate.stores.port import ANOMALY
+from migrate.stores.port import ANOMALY, PositionedReader
 from migrate.values import SourceSpec
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.sql_scan import Place, Scan, Scanned, Trial, sql_trial, streamed
@@ -40,6 +40,10 @@ class Stored:
         self._scoped = [name for name in self._columns if self._scope is not None and name in self._scope]
         self._connection = connect()
         self._reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
+
+    def position(self) -> str | None:
+        """Where the table stands; None where that cannot be told."""
+        return self._reader.position() if isinstance(self._reader, PositionedReader) else None
 
     def trial(self, nonce: str, scan: Scan) -> Trial | Scanned:
         """How to sum up by the database all that the mapping answers for; or that its rows have to be read."""

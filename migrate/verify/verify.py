@@ -14,14 +14,14 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run
-from migrate.errors import EnvironmentFault
+from migrate.errors import EnvironmentFault, InputError
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
 from migrate.units import rows_text
@@ -34,12 +34,14 @@ from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
 from migrate.verify.notes import Note, NotVerified
+from migrate.verify.pieces import Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
-from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
-from migrate.verify.second_driver import Sample, second_opinion
+from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_again, kept_nowhere, unwatched
+from migrate.verify.second_driver import second_opinion
 from migrate.verify.spread import at_once_here
 from migrate.verify.sql_scan import Scan
+from migrate.verify.state import StateAt
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
@@ -53,7 +55,8 @@ MOST_DIFFERENCES = 100
 class VerifyOptions:
     """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same.
 
-    `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change.
+    `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change. `state`: a file that keeps what is
+    summed up, for the case that the verification is killed.
     """
 
     source: str | None = None
@@ -63,6 +66,7 @@ class VerifyOptions:
     allow_empty: bool = False
     scan: Scan = "auto"
     live: bool = False
+    state: StateAt | None = None
 
 
 def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
@@ -80,9 +84,22 @@ def verify_plan(
     plan: Plan, options: VerifyOptions, watch: Watch = unwatched, keep: Keep = kept_nowhere
 ) -> Verification:
     """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan. `keep` gets the very rows that are verified."""
+    if options.live and options.state is not None:
+        raise InputError(
+            "--state belongs to sides that stand still", next_step="leave out --live, or verify without --state"
+        )
     if options.live:
         return settled(lambda keys: _Verifier(plan, options, watch, keep, keys).look())
     return _Verifier(plan, options, watch, keep).look().verification
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Both sides, and what is kept of them."""
+
+    replay: Replay
+    stored: dict[str, Stored]
+    pieces: Pieces
 
 
 class _Verifier:
@@ -94,7 +111,8 @@ class _Verifier:
         self._only = only
         self._options = options
         self._watch = watch
-        self._nonce = secrets.token_hex(16)
+        self._state = None if options.state is None else options.state.open(plan)
+        self._nonce = secrets.token_hex(16) if self._state is None else self._state.nonce
         self._findings = Findings(plan, options.allow_empty)
         self._refused: AbstractSet[Unit] = frozenset()
         self._log = Log()
@@ -120,36 +138,41 @@ class _Verifier:
             how = self._options.scan if self._keep is kept_nowhere else "stream"
             scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
             target = open_now.enter_context(closing(scan))
-            chosen = self._scan(lambda: None, lambda: target.choose(stored))
+            pieces = pieces_of(self._state, self._plan, replay, stored)
+            chosen = self._scan(lambda: None, lambda: target.choose(stored, pieces))
             source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals, target.sorting)))
-            if chosen and self._sum_up(replay, stored, source, target):
+            if chosen and self._sum_up(_Opened(replay, stored, pieces), source, target):
                 try:
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
                     self._findings.not_verified.append(NotVerified(Note.of("rows_that_differ"), error.message))
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
-            coverage = (self._source_coverage(source.sample), *target.coverage)
+                if self._state is not None and compared is not None:
+                    self._state.remove()
+            coverage = (self._source_coverage(source), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
         return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
 
-    def _sum_up(self, replay: Replay, stored: dict[str, Stored], source: SourceScan, target: TargetScan) -> bool:
+    def _sum_up(self, opened: _Opened, source: SourceScan, target: TargetScan) -> bool:
         """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""
         with ThreadPoolExecutor(2 * at_once_here(), "verify-rows") as pool:
             return self._scan(
-                lambda: source.walk(replay, self._watch, pool), lambda: target.walk(stored, self._watch, pool)
+                lambda: source.walk(opened.replay, self._watch, pool, opened.pieces),
+                lambda: target.walk(opened.stored, self._watch, pool, opened.pieces),
             )
 
-    def _source_coverage(self, sample: Sample) -> Coverage:
+    def _source_coverage(self, source: SourceScan) -> Coverage:
         """How the source was read; what a second driver says against it is noted."""
-        seen = Coverage("source", self._plan.source.relation, "stream", "replayed")
-        opinion = second_opinion(self._plan, sample)
-        if opinion is None:
-            return seen
-        if opinion.differs is not None:
-            self._findings.not_verified.append(NotVerified(Note.of("the_source"), opinion.differs))
-        if opinion.unable is not None:
-            return replace(seen, detail=f"no second driver could be asked: {opinion.unable}")
-        return replace(seen, detail=f"read by a second driver too: {rows_text(opinion.rows)}")
+        opinion = second_opinion(self._plan, source.sample)
+        detail = None
+        if opinion is not None:
+            if opinion.differs is not None:
+                self._findings.not_verified.append(NotVerified(Note.of("the_source"), opinion.differs))
+            detail = f"read by a second driver too: {rows_text(opinion.rows)}"
+            if opinion.unable is not None:
+                detail = f"no second driver could be asked: {opinion.unable}"
+        seen = Coverage("source", self._plan.source.relation, "stream", "replayed", detail)
+        return kept_again(seen) if source.kept else seen
 
     def _scan(self, source: Callable[[], None], target: Callable[[], None]) -> bool:
         """Walk both sides; false, with the reason noted, when one of them could not be walked to its end."""

@@ -44,7 +44,7 @@ def model(rows: list[Row]) -> dict[int, tuple[int, int, int]]:
 
 def of(sums: BucketSums) -> dict[int, tuple[int, int, int]]:
     """The same of the sums, from their limbs."""
-    high, low, high2, low2 = (each.tolist() for each in sums._limbs)
+    high, low, high2, low2 = (each.tolist() for each in sums.limbs)
     return {
         bucket: (count, (high[bucket] << 30) + low[bucket], (high2[bucket] << 30) + low2[bucket])
         for bucket, count in enumerate(sums.rows.tolist())
