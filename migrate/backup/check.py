@@ -20,7 +20,6 @@ from migrate.backup.folder import backup_in
 from migrate.backup.manifest import Manifest, TableEntry
 from migrate.backup.opened import Wanted, Watch, check_files, folder_of, manifest_in, require_known, require_same_tables
 from migrate.backup.parquet import row_groups
-from migrate.backup.spread import WORKERS, spread
 from migrate.backup.tables import CHUNK_BYTES, KeptTable, fitted
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import row_digests
@@ -35,6 +34,7 @@ from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, TargetSession, TargetStore
 from migrate.stores.scratch import scratch_table
 from migrate.values import SourceSpec, TableShape
+from migrate.verify.spread import WORKERS, spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ import pyarrow as pa
 from migrate.backup.folder import named, publish, written
 from migrate.backup.manifest import MANIFEST, Manifest, TableEntry, manifest_text
 from migrate.backup.parquet import TableWriter
-from migrate.backup.spread import spread
 from migrate.backup.tables import KeptRows, KeptTable, kept_rows
 from migrate.engine.databases import target_url_of
 from migrate.engine.options import RunOptions
@@ -36,6 +35,7 @@ from migrate.stores.port import ANOMALY
 from migrate.stores.typed_keys import key_text
 from migrate.stores.urls import redacted
 from migrate.units import rows_text
+from migrate.verify.spread import spread
 from migrate.verify.unread import readable
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from migrate.backup.manifest import TableEntry
 from migrate.backup.opened import Watch
 from migrate.backup.parquet import row_groups
-from migrate.backup.spread import spread
 from migrate.backup.tables import KeptRows, KeptTable
 from migrate.checksum.set_digest import DIGEST_BYTES, SetDigest
 from migrate.checksum.vectorised import key_digests, row_digests
@@ -28,6 +27,7 @@ from migrate.stores.port import ANOMALY
 from migrate.units import rows_text
 from migrate.verify.buckets import BucketSums
 from migrate.verify.rows import KEY, ROW, Parts
+from migrate.verify.spread import spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from migrate.backup.folder import DEFAULT, backup_in, found
 from migrate.backup.manifest import FileEntry, Manifest, read_manifest
 from migrate.backup.parquet import file_digest
-from migrate.backup.spread import spread
 from migrate.backup.tables import KeptRows, kept_rows
 from migrate.engine.databases import as_typed
 from migrate.engine.options import RunOptions
@@ -19,6 +18,7 @@ from migrate.errors import InputError, NotProven, StateError, UnknownTable
 from migrate.ledger.backups import created_backup
 from migrate.ledger.connection import Ledger
 from migrate.mapping.model import Mapping
+from migrate.verify.spread import spread
 
 Watch = Callable[[int], None]
 

@@ -143,6 +143,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "comparing: {source} source rows, {target} target rows · {rate} rows/s",
         "核对中：源 {source} 行，目标 {target} 行 · 每秒 {rate} 行",
     ),
+    "state_kept": ("{piece}: kept from before, not read again", "{piece}：沿用上次的结果，不再读取"),
+    "state_moved": ("{piece}: changed since it was read; read again", "{piece}：上次读取后已有变化，重新读取"),
+    "state_untold": (
+        "{piece}: whether it changes cannot be told for certain; not kept, and read again after a kill",
+        "{piece}：无法确切判断是否有变化，不予保存，中断后将重新读取",
+    ),
     "report_written": ("the report is in {file}", "报告已写入 {file}"),
     "level": ("level", "级别"),
     "level_ok": ("ok", "正常"),

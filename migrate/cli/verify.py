@@ -57,6 +57,12 @@ _PAGE = b"<!doctype html>"
     is_flag=True,
     help="Both sides still change: what differs is read again, and only what stays different is reported.",
 )
+@click.option(
+    "--state",
+    type=FILE,
+    metavar="FILE",
+    help="Keep there what is read and summed up, table by table: killed, the same command goes on from it.",
+)
 @click.option("--report", type=FILE, metavar="FILE", help="Write one self-contained HTML page, Chinese and English.")
 @with_screen
 def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked: Any) -> int:
@@ -64,12 +70,13 @@ def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked
     from migrate.cli.verification import verification_summary
     from migrate.engine.stop import StopToken
 
-    compare = _two_tables(asked) if mapping is None else _mapped(mapping, asked)
+    compare = _two_tables(asked) if mapping is None else _mapped(mapping, asked, screen)
     if report is not None:
         # Told before hours of reading, not after them.
         _refuse_place(report)
     stop = StopToken()
-    with Watcher(screen, stop) as watch, stop_on_signals(stop):
+    kept = "" if asked["state"] is None else f"; the tables that were read to their end are kept in {asked['state']}"
+    with Watcher(screen, stop, left=f"nothing is verified{kept}") as watch, stop_on_signals(stop):
         verification = beside(lambda: compare(watch))
     summary = verification_summary(verification, screen)
     try:
@@ -82,7 +89,8 @@ def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked
     return verification.exit_code
 
 
-def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
+def _mapped(mapping: Path, asked: dict[str, Any], screen: Screen) -> Compare:
+    from migrate.verify.state import StateAt
     from migrate.verify.verify import VerifyOptions
     from migrate.verify.verify import verify as compare
 
@@ -100,6 +108,9 @@ def _mapped(mapping: Path, asked: dict[str, Any]) -> Compare:
         asked["allow_empty"],
         asked["scan"],
         asked["live"],
+        None
+        if asked["state"] is None
+        else StateAt(asked["state"], lambda what, piece: screen.note(screen.say(f"state_{what}", piece=piece))),
     )
     return lambda watch: compare(mapping, options, watch)
 
@@ -118,6 +129,8 @@ def _two_tables(asked: dict[str, Any]) -> Compare:
             "--ledger-schema belongs to a mapping: two tables have no ledger",
             next_step="leave it out, or name a mapping",
         )
+    if asked["state"] is not None:
+        raise InputError("--state belongs to a mapping", next_step="leave it out, or name a mapping")
     if asked["live"]:
         raise InputError(
             "--live belongs to a mapping", next_step="compare two tables while nobody writes to them, or name a mapping"

@@ -128,6 +128,15 @@ class SumsReader(Protocol):
         ...
 
 
+@runtime_checkable
+class PositionedReader(Protocol):
+    """What a reader has besides where its store can tell two states apart for certain."""
+
+    def position(self) -> str | None:
+        """Where the reader's snapshot stands: another reader of the same source with an equal position has the same rows. None: it cannot be told."""
+        ...
+
+
 class SourceStore(Protocol):
     """A source as a whole."""
 

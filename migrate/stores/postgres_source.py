@@ -31,6 +31,7 @@ from migrate.stores.postgres_describe import (
 )
 from migrate.stores.postgres_errors import connect_faults
 from migrate.stores.postgres_keys import key_literal, parse_key, typed_values
+from migrate.stores.postgres_position import position_in
 from migrate.stores.postgres_read import Readout
 from migrate.stores.postgres_types import PostgresColumn, Relation, literal, quote, stored_column
 from migrate.stores.predicates import KeyColumn, Ordering
@@ -109,6 +110,11 @@ class PostgresSource:
             self._encoding = server_encoding(connection)
             self._raw_text = self._encoding == "SQL_ASCII"
             self.relation, self.shape = _described(connection, spec)
+
+    @property
+    def is_query(self) -> bool:
+        """True for the rows of a query."""
+        return self._spec.query is not None
 
     def snapshot(self) -> AbstractSnapshot:
         """Begin a snapshot that several readers can share; it ends with `close()`."""
@@ -240,6 +246,10 @@ class PostgresReader:
     def now(self) -> str:
         """The server's clock in UTC."""
         return str(self._connection.rows(_NOW)[0][0])
+
+    def position(self) -> str | None:
+        """Where the snapshot stands; None for a query, which may ask for the time."""
+        return None if self._source.is_query else position_in(self.ask, self._relation.sql)
 
     def close(self) -> None:
         """Free the connection."""

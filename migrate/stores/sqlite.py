@@ -67,7 +67,7 @@ class SqliteSource:
     def reader(self, snapshot: AbstractSnapshot | None = None) -> SqliteReader:
         """Open a connection in a read transaction."""
         del snapshot
-        return SqliteReader(self._connect(), self._spec, self.shape)
+        return SqliteReader(self._connect(), self._spec, self.shape, self._path)
 
     def fingerprint(self) -> dict[str, str]:
         """The engine and its version."""

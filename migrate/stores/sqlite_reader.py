@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,11 +16,15 @@ from migrate.stores.port import ROW_NUMBER, Origin
 from migrate.stores.predicates import KeyColumn
 from migrate.stores.sqlite_adbc import Connection
 from migrate.stores.sqlite_errors import sqlite_faults
+from migrate.stores.sqlite_files import file_position
 from migrate.stores.sqlite_keys import ORDERING, compiled, spellings
 from migrate.stores.sqlite_select import Query, Selection, chain, reading_of
 from migrate.stores.sqlite_shape import quoted, row_id_name
 from migrate.values import Column, Key, KeyRange, SourceSpec, TableShape
 
+_TABLE: Final = (
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE AND sql NOT LIKE 'CREATE VIRTUAL%'"
+)
 _MOST_ROWS: Final = 8192
 _WHOLE: Final = 1 << 24
 """Bytes of a chunk where the result is one table anyway."""
@@ -32,16 +37,21 @@ _SHORT: Final = 4000
 class SqliteReader:
     """See `migrate.stores.port.SourceReader`; keys of borders are values as SQLite stores them."""
 
-    def __init__(self, connection: Connection, spec: SourceSpec, shape: TableShape) -> None:
+    def __init__(self, connection: Connection, spec: SourceSpec, shape: TableShape, path: Path) -> None:
         self._connection = connection
+        self._path = path
+        self._name = spec.table
         self._shape = shape
         self._where = f"source {spec.relation}"
         self._relation = quoted(spec.table) if spec.table else f"({(spec.query or '').rstrip().rstrip(';')}\n)"
         self._stored = spec.table is not None
         with sqlite_faults(self._where):
+            before = file_position(path)
             connection.begin_reading()
             # The snapshot is that of the first query.
             connection.run("SELECT count(*) FROM (SELECT 1 FROM sqlite_schema LIMIT 1)")
+        # Nobody wrote while the snapshot was taken.
+        self._position = before if before == file_position(path) else None
 
     def border(self, columns: tuple[str, ...], after: Key | None, rows: int) -> Key | None:
         """The stored key `rows` rows behind `after`, or None."""
@@ -97,6 +107,12 @@ class SqliteReader:
         with sqlite_faults(self._where):
             [(now,)] = self._connection.run("SELECT strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')")
         return str(now)
+
+    def position(self) -> str | None:
+        """The state of the file and of its log; None for what is no plain table, and for a file that was just being written."""
+        with sqlite_faults(self._where):
+            found = self._connection.run(_TABLE, [self._name])
+        return self._position if found else None
 
     def close(self) -> None:
         """End the transaction and free the connection."""

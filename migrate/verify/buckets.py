@@ -1,25 +1,33 @@
-"""Exact sums of row digests by the first bits of the key digest: equal tables are seen to be equal in one scan and constant memory.
+"""Exact sums of row digests by buckets of keys: equal tables are seen to be equal in one scan and constant memory.
 
-It says in which buckets two sides differ, and never which rows: that is for `rows`.
+It says in which buckets two sides differ, and never which rows: that is for `rows`. Both sides are sorted into buckets alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from migrate.checksum.contract import Contract
 from migrate.checksum.set_digest import DIGEST_BYTES
+from migrate.checksum.vectorised import key_digests, key_hashes, row_digests
 
 BITS: Final = 12
 BUCKETS: Final = 1 << BITS
 _LIMB_BITS: Final = 30
 _LOW_30: Final = np.uint64(2**_LIMB_BITS - 1)
 
+_HASH_BITS: Final = 64
+
 Buckets = npt.NDArray[np.int64]
+
+Sorting: TypeAlias = Literal["hash", "digest"]
+"""By what a key has its bucket: the first 12 bits of its XXH64, which costs a third, or of its digest K, which a database can compute too."""
 
 
 def digest_bytes(digests: pa.Array) -> npt.NDArray[np.uint8]:
@@ -36,16 +44,38 @@ def buckets_of(keys: pa.Array) -> Buckets:
     return (raw[:, 0].astype(np.int64) << 4) | (raw[:, 1] >> 4)
 
 
+def sorted_rows(rows: pa.Table, contract: Contract, sorting: Sorting) -> Buckets:
+    """The bucket of each row, by its key, or by all of it where there is none; any for a key without an encoding."""
+    if sorting == "digest":
+        return buckets_of(key_digests(rows, contract))
+    names = [name for name, _ in contract.key_columns]
+    return (key_hashes(rows, names, contract) >> np.uint64(_HASH_BITS - BITS)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What is summed up of some rows: their buckets and their digests."""
+
+    buckets: Buckets
+    digests: pa.Array
+
+
+def digested(rows: pa.Table, contract: Contract, nonce: str, sorting: Sorting) -> Sorted:
+    """The rows as `BucketSums` adds them up. For any thread."""
+    return Sorted(sorted_rows(rows, contract, sorting), row_digests(rows, contract, nonce))
+
+
 class BucketSums:
     """Per bucket the number of rows and the sums of two 60-bit slices of their digests, in four limbs of 30 bits.
 
     A limb's sum stays exact in int64 up to 2**33 rows. `poison` counts the rows that have no digest; they are in no bucket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sorting: Sorting = "digest") -> None:
+        self.sorting = sorting
         self.rows: Buckets = np.zeros(BUCKETS, np.int64)
         self.poison = 0
-        self._limbs = np.zeros((4, BUCKETS), np.int64)
+        self.limbs = np.zeros((4, BUCKETS), np.int64)
 
     @property
     def count(self) -> int:
@@ -54,10 +84,18 @@ class BucketSums:
 
     def add(self, keys: pa.Array, digests: pa.Array) -> None:
         """Count rows by their key digests and row digests, fixed_size_binary(32) both."""
-        known = np.asarray(digests.is_valid()) & np.asarray(keys.is_valid())
-        self.poison += int(len(known) - known.sum())
-        bucket = buckets_of(keys)[known]
-        words = np.ascontiguousarray(digest_bytes(digests)[known][:, :16]).view(">u8").astype(np.uint64)
+        self._add(buckets_of(keys), digests, np.asarray(digests.is_valid()) & np.asarray(keys.is_valid()))
+
+    def add_sorted(self, rows: Sorted) -> None:
+        """Count rows by their buckets."""
+        self._add(rows.buckets, rows.digests, np.asarray(rows.digests.is_valid()))
+
+    def _add(self, buckets: Buckets, digests: pa.Array, known: npt.NDArray[np.bool_]) -> None:
+        bucket, raw = buckets, digest_bytes(digests)
+        if not known.all():
+            self.poison += int(len(known) - known.sum())
+            bucket, raw = buckets[known], raw[known]
+        words = np.ascontiguousarray(raw[:, :16]).view(">u8").astype(np.uint64)
         slices = (
             words[:, 0] >> np.uint64(4),
             ((words[:, 0] & np.uint64(15)) << np.uint64(56)) | (words[:, 1] >> np.uint64(8)),
@@ -66,7 +104,7 @@ class BucketSums:
         self.rows += np.bincount(bucket, minlength=BUCKETS)
         for number, limb in enumerate(limbs):
             # The sums of one chunk are below 2**53, so that the doubles of bincount hold them exactly.
-            self._limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
+            self.limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
 
     def add_sums(self, sums: Iterable[Sequence[Any]]) -> None:
         """Count rows that a database has summed up: bucket (None: its rows have no key), rows, sums of both slices, poisoned rows; None is 0."""
@@ -77,7 +115,7 @@ class BucketSums:
             at = int(bucket)
             self.rows[at] += int(rows)
             limbs = [part for each in (int(first), int(second)) for part in (each >> _LIMB_BITS, each & int(_LOW_30))]
-            self._limbs[:, at] += limbs
+            self.limbs[:, at] += limbs
 
     def differing(self, other: BucketSums) -> Buckets:
         """The buckets whose rows are not the same on both sides."""
@@ -85,7 +123,7 @@ class BucketSums:
 
     def _carried(self) -> Buckets:
         """The limbs with what is too much for the lower ones in the higher ones: one form of each sum, however it came about."""
-        limbs = self._limbs.copy()
+        limbs = self.limbs.copy()
         for high in (0, 2):
             limbs[high] += limbs[high + 1] >> _LIMB_BITS
             limbs[high + 1] &= int(_LOW_30)

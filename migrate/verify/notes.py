@@ -93,6 +93,8 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "未向源库查询合计：{what} 中有的数字存储形式无法以 SQL 精确求和",
     ),
     "not_asked_failed": ("totals not asked of the source: {why}", "未向源库查询合计：{why}"),
+    "not_asked_kept": ("totals not asked of the source: it was not read again", "未向源库查询合计：源端未重新读取"),
+    "kept_by_state": ("kept by the state file, not read again", "取自状态文件，未重新读取"),
     "not_asked_moved": (
         "totals not asked of the source: its rows change meanwhile, and nothing holds a snapshot of them",
         "未向源库查询合计：数据仍在变动，且没有快照",

@@ -7,8 +7,9 @@ never asks the ledger which rows there are, were rejected, or where a batch bega
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor
+from typing import Final, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -17,8 +18,11 @@ from migrate.engine.plan import Plan
 from migrate.errors import DataError
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
-from migrate.stores.port import SumsReader
+from migrate.stores.port import PositionedReader, SumsReader
 from migrate.values import Key, KeyRange
+from migrate.verify.spread import at_once_here, spread_over
+
+R = TypeVar("R")
 
 Look: TypeAlias = Callable[[pa.Table], None]
 """Gets source rows as they were read, with `ANOMALY`."""
@@ -33,19 +37,22 @@ def unlooked(_rows: pa.Table) -> None:
 
 
 class Replay:
-    """One reader and one transformer; every walk sees the same snapshot. For one thread at a time."""
+    """One reader, and a transformer for each thread that maps; every walk sees the same snapshot. For one thread at a time."""
 
     def __init__(self, plan: Plan) -> None:
-        lookups = {**file_lookups(plan.mapping), **table_lookups(plan.mapping, plan.source.url, plan.target_url)}
+        self._lookups = {**file_lookups(plan.mapping), **table_lookups(plan.mapping, plan.source.url, plan.target_url)}
         self._plan = plan
-        self._transformer = Transformer(plan.program, lookups)
+        self._idle = [Transformer(plan.program, self._lookups)]
         self._reader = open_source(plan.source).reader()
 
     def chunks(self, look: Look = unlooked) -> Iterator[Mapped]:
         """All of the source, mapped, in chunks that never cut through a unit; `look` sees the rows of each before."""
-        for chunk in self._whole_units():
-            look(chunk)
-            yield self._transformer.apply(chunk)
+        for chunk in self._looked_at(look):
+            yield self._mapped(chunk)
+
+    def worked(self, pool: Executor, work: Callable[[Mapped], R], look: Look = unlooked) -> Generator[R]:
+        """What `work` makes of each of `chunks`, in their order; mapped and worked on by the threads of the pool, read and looked at by who asks."""
+        return spread_over(pool, self._looked_at(look), lambda chunk: work(self._mapped(chunk)), at_once_here())
 
     def sums_reader(self) -> SumsReader | None:
         """The reader, where its database can be asked for sums of its own in the same snapshot."""
@@ -54,6 +61,10 @@ class Replay:
     def now(self) -> str:
         """The source's clock."""
         return self._reader.now()
+
+    def position(self) -> str | None:
+        """Where the source stands; None where that cannot be told."""
+        return self._reader.position() if isinstance(self._reader, PositionedReader) else None
 
     def in_source_order(self, keys: list[Key]) -> list[Key]:
         """Those of these unit keys that are in the source, in its own order."""
@@ -88,7 +99,22 @@ class Replay:
     def close(self) -> None:
         """Free the connection and the transformer."""
         self._reader.close()
-        self._transformer.close()
+        for each in self._idle:
+            each.close()
+
+    def _looked_at(self, look: Look) -> Iterator[pa.Table]:
+        for chunk in self._whole_units():
+            look(chunk)
+            yield chunk
+            del chunk
+
+    def _mapped(self, chunk: pa.Table) -> Mapped:
+        """By a transformer that no other thread uses meanwhile."""
+        transformer = self._idle.pop() if self._idle else Transformer(self._plan.program, self._lookups)
+        try:
+            return transformer.apply(chunk)
+        finally:
+            self._idle.append(transformer)
 
     @property
     def _is_one_scan(self) -> bool:

@@ -23,7 +23,7 @@ from migrate.checksum.contract import Contract
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import EnvironmentFault
 from migrate.mapping.duck import connect
-from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, buckets_of
+from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, Sorted, buckets_of, sorted_rows
 from migrate.verify.verdict import Kind, SideName
 
 KEY: Final = "_k"
@@ -44,7 +44,8 @@ class Parts:
     """
 
     def __init__(self, source: BucketSums, target: BucketSums, unread: Buckets | None = None) -> None:
-        """`unread`: per bucket how many rows beside them cannot be read; a bucket with such rows differs."""
+        """Both sorted alike. `unread`: per bucket how many rows beside them cannot be read; a bucket with such rows differs."""
+        self._sorting = source.sorting
         also = np.zeros(BUCKETS, np.int64) if unread is None else unread
         differing = np.union1d(source.differing(target), np.flatnonzero(also))
         rows = (source.rows + target.rows + also)[differing]
@@ -52,7 +53,10 @@ class Parts:
         self._part_of[differing] = (np.cumsum(rows) - rows) // PART_ROWS
         self.count = int(self._part_of.max()) + 1 if len(differing) else 0
         self._first: dict[SideName, BucketSums] = {"source": source, "target": target}
-        self._again: dict[Kept, BucketSums] = {"source": BucketSums(), "target": BucketSums()}
+        self._again: dict[Kept, BucketSums] = {
+            "source": BucketSums(source.sorting),
+            "target": BucketSums(source.sorting),
+        }
         self._folder = Path(tempfile.mkdtemp(prefix="migrate-verify-"))
         self._writers: dict[Kept, _Writers] = {}
 
@@ -68,22 +72,22 @@ class Parts:
                 each.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def holds(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
-        """For each key digest whether its bucket differs."""
-        return np.asarray(self._part_of[buckets_of(keys)] >= 0)
+    def holds(self, rows: pa.Table, contract: Contract) -> npt.NDArray[np.bool_]:
+        """For each row, with the contract's columns, whether its bucket differs."""
+        return np.asarray(self._part_of[sorted_rows(rows, contract, self._sorting)] >= 0)
 
-    def add(
-        self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array, summed: pa.Array | None = None
-    ) -> None:
-        """Keep those of `rows` that lie in a differing bucket; rows without digest are in none.
+    def add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array) -> None:
+        """Keep those of `rows` that lie in a differing bucket by their key digests; rows without digest are in none."""
+        self._add(side, rows, keys, digests, Sorted(buckets_of(keys), digests))
 
-        `summed`: what the sums of this side are over, where that is not `digests`.
-        """
+    def _add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array, summed: Sorted) -> None:
+        """`summed`: what the sums of this side are over."""
         known = np.asarray(keys.is_valid()) & np.asarray(digests.is_valid())
-        part = np.where(known, self._part_of[buckets_of(keys)], -1)
+        part = np.where(known, self._part_of[summed.buckets], -1)
         if side in self._again:
-            mine = pa.array(part >= 0)
-            self._again[side].add(keys.filter(mine), (digests if summed is None else summed).filter(mine))
+            mine = part >= 0
+            again = Sorted(summed.buckets[mine], summed.digests.filter(pa.array(mine)))
+            self._again[side].add_sorted(again)
         for number in np.unique(part[part >= 0]).tolist():
             at = pa.array(np.flatnonzero(part == number))
             kept = rows.take(at).append_column(KEY, keys.take(at).cast(pa.binary()))
@@ -96,14 +100,13 @@ class Parts:
 
         `summed`: the column with what the sums of this side are over, where that is something else than the rows' digests; it is not kept.
         """
-        keys = key_digests(rows, contract)
-        inside = pa.array(self.holds(keys))
-        mine, keys = rows.filter(inside), keys.filter(inside)
-        digests = row_digests(mine, contract, nonce)
-        if summed is None:
-            self.add(side, mine, keys, digests)
-        else:
-            self.add(side, mine.drop_columns([summed]), keys, digests, mine[summed].combine_chunks())
+        buckets = sorted_rows(rows, contract, self._sorting)
+        inside = self._part_of[buckets] >= 0
+        mine = rows.filter(pa.array(inside))
+        keys, digests = key_digests(mine, contract), row_digests(mine, contract, nonce)
+        over = digests if summed is None else mine[summed].combine_chunks()
+        mine = mine if summed is None else mine.drop_columns([summed])
+        self._add(side, mine, keys, digests, Sorted(buckets[inside], over))
 
     def unsteady(self) -> list[SideName]:
         """The sides whose rows, as they were added, are not those of the sums by which the buckets differ."""

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.plan import Plan
 from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
-from migrate.verify.buckets import BucketSums
+from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested
+from migrate.verify.notes import Note
+from migrate.verify.pieces import (
+    SOURCE,
+    Pieces,
+    coverage_read,
+    coverage_written,
+    rows_read,
+    rows_written,
+    sums_read,
+    sums_written,
+    target_piece,
+)
 from migrate.verify.replay import Replay
 from migrate.verify.second_driver import Sample
 from migrate.verify.shown import Shown
 from migrate.verify.source_rows import ReadTotals
-from migrate.verify.sql_scan import Scan
-from migrate.verify.stored import Stored
+from migrate.verify.spread import at_once_here, spread_over
+from migrate.verify.sql_scan import Scan, Scanned, Trial
+from migrate.verify.state import Piece
+from migrate.verify.stored import Stored, StoredChunk
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
 from migrate.verify.unread import UnreadTally
@@ -42,35 +59,73 @@ def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:
 
 
 class SourceScan:
-    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them; `read`: what the source's own sums are compared with."""
+    """What the replay expects, without the rows. `rejected_units` by the names of the ledger; `rows_rejected` counts source rows; `sample`: some of them.
 
-    def __init__(self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], read: ReadTotals) -> None:
+    `sorting`: how the rows of each target are sorted there. `read`: what the source's own sums are compared with.
+    """
+
+    def __init__(
+        self, plan: Plan, nonce: str, totals: Sequence[ProgramTotal], sorting: Mapping[str, Sorting], read: ReadTotals
+    ) -> None:
         self._plan = plan
         self._nonce = nonce
         self.totals = Totals(totals)
         self.read = read
-        self.sums = {target.name: BucketSums() for target in plan.targets}
+        self.sums = {target.name: BucketSums(sorting[target.name]) for target in plan.targets}
         self.rows_read = 0
         self.rows_filtered = 0
         self.rows_rejected = 0
         self.rejected_units: set[str] = set()
         self.sample = Sample()
+        self.kept = False
 
-    def walk(self, replay: Replay, watch: Watch) -> None:
-        """Read and map the whole source."""
-        for mapped in replay.chunks(self._look):
-            watch("source", mapped.rows_read)
-            self.rows_read += mapped.rows_read
-            self.rows_filtered += mapped.filtered
-            self._count_rejects(mapped)
-            for target in self._plan.targets:
-                rows = mapped.rows[target.name]
-                self.sums[target.name].add(
-                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
-                )
-                self.totals.add(target.name, rows)
-            self.read.add(mapped)
+    def walk(self, replay: Replay, watch: Watch, pool: Executor, pieces: Pieces) -> None:
+        """Read and map the whole source, unless it is kept; `pool` maps and digests."""
+        kept = pieces.found(SOURCE)
+        if kept is not None:
+            self._restore(kept)
+            watch("source", self.rows_read)
+            return
+        with closing(replay.worked(pool, self._digested, self._look)) as chunks:
+            for mapped, sorted_rows in chunks:
+                watch("source", mapped.rows_read)
+                self.rows_read += mapped.rows_read
+                self.rows_filtered += mapped.filtered
+                self._count_rejects(mapped)
+                for name, each in sorted_rows.items():
+                    self.sums[name].add_sorted(each)
+                    self.totals.add(name, mapped.rows[name])
+                self.read.add(mapped)
+                # Not held while the next chunk is waited for.
+                del mapped, sorted_rows
         replay.require_whole(self.rows_read)
+        pieces.keep(SOURCE, self._written)
+
+    def _written(self) -> Piece:
+        return {
+            "sums": {name: sums_written(sums) for name, sums in self.sums.items()},
+            "totals": {name: self.totals.written(name) for name in self.sums},
+            "rows": [self.rows_read, self.rows_filtered, self.rows_rejected],
+            "rejected_units": sorted(self.rejected_units),
+            "sample": rows_written(self.sample.rows()),
+        }
+
+    def _restore(self, kept: Piece) -> None:
+        self.kept = True
+        self.sums = {name: sums_read(sums) for name, sums in kept["sums"].items()}
+        for name, totals in kept["totals"].items():
+            self.totals.restore(name, totals)
+        self.rows_read, self.rows_filtered, self.rows_rejected = kept["rows"]
+        self.rejected_units = set(kept["rejected_units"])
+        self.sample = Sample.of(rows_read(kept["sample"]))
+
+    def _digested(self, mapped: Mapped) -> tuple[Mapped, dict[str, Sorted]]:
+        return mapped, {
+            target.name: digested(
+                mapped.rows[target.name], target.contract, self._nonce, self.sums[target.name].sorting
+            )
+            for target in self._plan.targets
+        }
 
     def close(self) -> None:
         """Free what it holds."""
@@ -93,6 +148,11 @@ class SourceScan:
         }
 
 
+def kept_again(coverage: Coverage) -> Coverage:
+    """How a side was scanned that was not scanned again."""
+    return replace(coverage, notes=(*coverage.notes, Note.of("kept_by_state")))
+
+
 class TargetScan:
     """What is stored, without the rows. `unread`: what cannot be read of each target; `coverage`: how each was scanned.
 
@@ -106,25 +166,70 @@ class TargetScan:
         self._keep = keep
         self._nonce = nonce
         self._scan = scan
+        self._trials: dict[str, Trial | Scanned] = {}
+        self._kept: dict[str, Coverage] = {}
         self.coverage: list[Coverage] = []
         self.totals = Totals(totals)
-        self.sums = {target.name: BucketSums() for target in plan.targets}
-        self.unread = {target.name: UnreadTally(Shown(target.contract, target.key)) for target in plan.targets}
+        self.sums = {target.name: BucketSums("hash") for target in plan.targets}
+        self.unread: dict[str, UnreadTally] = {}
 
-    def walk(self, stored: Mapping[str, Stored], watch: Watch) -> None:
-        """Read all targets, one after the other."""
+    def choose(self, stored: Mapping[str, Stored], pieces: Pieces) -> None:
+        """Take what is kept, and find out which other tables their databases may sum up: both sides have to be sorted alike."""
+        source = pieces.found(SOURCE)
         for target in self._plan.targets:
-            if self._summed(target.name, stored[target.name], watch):
+            name = target.name
+            kept = pieces.found(target_piece(name))
+            if kept is not None:
+                self.sums[name] = sums_read(kept["sums"])
+                self.totals.restore(name, kept["totals"])
+                self._kept[name] = coverage_read(kept["coverage"])
+            else:
+                # A source that is kept is sorted already, and a database sorts in one way only.
+                sorted_by_hash = source is not None and source["sums"][name]["sorting"] == "hash"
+                trial = stored[name].trial(self._nonce, "stream" if sorted_by_hash else self._scan)
+                by_digest = isinstance(trial, Trial) or (source is not None and not sorted_by_hash)
+                self._trials[name] = trial
+                self.sums[name] = BucketSums("digest" if by_digest else "hash")
+            self.unread[name] = UnreadTally(Shown(target.contract, target.key), self.sums[name].sorting)
+
+    @property
+    def sorting(self) -> dict[str, Sorting]:
+        """How the rows of each target are sorted; known once it was chosen."""
+        return {name: sums.sorting for name, sums in self.sums.items()}
+
+    def walk(self, stored: Mapping[str, Stored], watch: Watch, pool: Executor, pieces: Pieces) -> None:
+        """Read all targets that are not kept, one after the other; `pool` digests."""
+        for target in self._plan.targets:
+            name = target.name
+            if name in self._kept:
+                self.coverage.append(kept_again(self._kept[name]))
+                watch("target", self.sums[name].count)
                 continue
-            for chunk in stored[target.name].chunks():
+            if not self._summed(name, stored[name], watch):
+                self._read(target, stored[name], watch, pool)
+            pieces.keep(target_piece(name), partial(self._written, name))
+
+    def _written(self, name: str) -> Piece | None:
+        """None with rows that cannot be read: these are named only by who reads them."""
+        if self.unread[name].count:
+            return None
+        (coverage,) = (coverage_written(each) for each in self.coverage if each.table == name)
+        return {"sums": sums_written(self.sums[name]), "totals": self.totals.written(name), "coverage": coverage}
+
+    def _read(self, target: WriteTarget, stored: Stored, watch: Watch, pool: Executor) -> None:
+        sums = self.sums[target.name]
+
+        def work(chunk: StoredChunk) -> tuple[StoredChunk, Sorted]:
+            return chunk, digested(chunk.rows, target.contract, self._nonce, sums.sorting)
+
+        with closing(spread_over(pool, stored.chunks(), work, at_once_here())) as chunks:
+            for chunk, sorted_rows in chunks:
                 watch("target", chunk.rows.num_rows)
                 self.unread[target.name].add(chunk.unread)
-                rows = chunk.rows
-                self._keep(target, rows)
-                self.sums[target.name].add(
-                    key_digests(rows, target.contract), row_digests(rows, target.contract, self._nonce)
-                )
-                self.totals.add(target.name, rows)
+                self._keep(target, chunk.rows)
+                sums.add_sorted(sorted_rows)
+                self.totals.add(target.name, chunk.rows)
+                del chunk, sorted_rows
 
     def close(self) -> None:
         """Free what it holds."""
@@ -132,7 +237,8 @@ class TargetScan:
 
     def _summed(self, name: str, stored: Stored, watch: Watch) -> bool:
         """True if the database has summed up the rows of this target; false if they have to be read."""
-        found = stored.sums(self._nonce, self._scan)
+        trial = self._trials[name]
+        found = trial.scan() if isinstance(trial, Trial) else trial
         self.coverage.append(found.coverage)
         if found.sums is None:
             return False

@@ -74,6 +74,14 @@ class Sample:
         taken = [*self._everywhere, *(row for _, row in self._extremes.values())]
         return pa.concat_tables(taken).drop_columns([ANOMALY]) if taken else None
 
+    @classmethod
+    def of(cls, rows: pa.Table | None) -> Sample:
+        """A sample of what another one took."""
+        sample = cls()
+        if rows is not None:
+            sample._everywhere = [rows.append_column(ANOMALY, pa.nulls(rows.num_rows, pa.string()))]
+        return sample
+
     def _note_extremes(self, name: str, rows: pa.Table) -> None:
         measured = _measured(rows[name])
         if measured is None:

@@ -12,6 +12,7 @@ from migrate.checksum.contract import Contract
 from migrate.checksum.encoding import NotEncodable, encode_value
 from migrate.checksum.vectorised import key_digests
 from migrate.values import LogicalType
+from migrate.verify.buckets import Buckets, Sorting, sorted_rows
 from migrate.verify.causes import cause_of_row
 from migrate.verify.notes import Note
 from migrate.verify.verdict import Cell, Difference
@@ -28,11 +29,11 @@ class Shown:
 
     def keys_of(self, rows: pa.Table) -> pa.Array:
         """The digest of each row's key."""
-        return self.key_digests(rows).cast(pa.binary())
+        return key_digests(rows, self._contract).cast(pa.binary())
 
-    def key_digests(self, rows: pa.Table) -> pa.Array:
-        """As `keys_of`, as fixed_size_binary(32)."""
-        return key_digests(rows, self._contract)
+    def buckets(self, rows: pa.Table, sorting: Sorting) -> Buckets:
+        """The bucket of each row."""
+        return sorted_rows(rows, self._contract, sorting)
 
     def key(self, rows: pa.Table, at: int) -> dict[str, str | None]:
         """What names a row."""

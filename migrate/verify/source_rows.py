@@ -5,6 +5,7 @@ Values that only the mapping can read as numbers (`￥1,234.50`) are left out, s
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -42,22 +43,21 @@ class ReadTotals:
         reduced = [question.reduced for question in asked.questions]
         self._spelled = [Totals([each]) for each in reduced]
         self._rejected = [Totals([each]) for each in reduced]
-        self._chunk: pa.Table | None = None
+        self._chunks: deque[pa.Table] = deque()
         self.kept = 0
         self.unread = 0
         self.spelled = 0
         self.failed: str | None = None
 
     def look(self, chunk: pa.Table) -> None:
-        """Source rows as they were read; `add` follows with what the mapping makes of them."""
-        self._chunk = chunk
+        """Source rows as they were read; `add` follows with what the mapping makes of them, in the same order, perhaps some chunks later."""
+        # No more of them than is asked about, since they wait here until they are mapped.
+        self._chunks.append(chunk.select([*self._asked.columns, ANOMALY]))
 
     def add(self, mapped: Mapped) -> None:
         """What became of the rows that were looked at."""
-        chunk, self._chunk = self._chunk, None
+        chunk = self._chunks.popleft()
         self.kept += mapped.rows_read - mapped.filtered
-        if chunk is None:
-            return
         self.unread += len(chunk) - chunk[ANOMALY].null_count
         if not self._asked.questions or self.unread or self.failed is not None:
             return

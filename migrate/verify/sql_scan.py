@@ -9,22 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract
 from migrate.checksum.sql_form import NoSqlForm, SqlForm, StoredRelation, sql_form
 from migrate.checksum.sql_scan import bucket_sums, equal_rows, first_rows
-from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import ConnectionLost, Interrupted, MigrateError
 from migrate.stores.port import SourceReader, SqlReader
 from migrate.units import count_text, rows_text
-from migrate.verify.buckets import BucketSums
+from migrate.verify.buckets import BucketSums, digested
 from migrate.verify.notes import Note
 from migrate.verify.sql_proof import SAMPLE_ROWS, proven_on_extremes, proven_on_sample
 from migrate.verify.verdict import Coverage, Reason, SideName
 from migrate.verify.widening import widened
+
+S = TypeVar("S")
 
 Scan: TypeAlias = Literal["auto", "stream", "sql"]
 """What the user asks for: whichever is faster, always the rows, or SQL wherever it is proven."""
@@ -52,8 +53,8 @@ class Scanned:
     coverage: Coverage
 
 
-def scan_by_sql(reader: SourceReader, contract: Contract, nonce: str, scan: Scan, place: Place) -> Scanned:
-    """The sums of all rows of the reader's relation, if SQL is wanted, proven and, with `auto`, faster. Raises ConnectionLost."""
+def sql_trial(reader: SourceReader, contract: Contract, nonce: str, scan: Scan, place: Place) -> Trial | Scanned:
+    """Whether to sum up all rows of the reader's relation by SQL: it is wanted, equal on a sample and, with `auto`, faster. Raises ConnectionLost."""
     if scan == "stream":
         return streamed(place, "asked")
     if not isinstance(reader, SqlReader):
@@ -64,8 +65,14 @@ def scan_by_sql(reader: SourceReader, contract: Contract, nonce: str, scan: Scan
         return streamed(place, "no_form", form.why)
     if place.equal is not None:
         relation = equal_rows(relation, *place.equal)
+    trial = Trial(reader, relation, _Wanted(contract, form, nonce), place)
+    return _told(place, lambda: trial.refused(scan)) or trial
+
+
+def _told(place: Place, work: Callable[[], S]) -> S | Scanned:
+    """What `work` gives; rows that have to be read where the database refuses a statement."""
     try:
-        return _Trial(reader, relation, _Wanted(contract, form, nonce), place).scan(scan)
+        return work()
     except (ConnectionLost, Interrupted):
         raise
     except MigrateError as error:
@@ -81,8 +88,8 @@ class _Wanted:
     nonce: str
 
 
-class _Trial:
-    """Proves the form, times both ways, and scans."""
+class Trial:
+    """Proves the form, times both ways, and scans. Its sums are sorted by digest."""
 
     def __init__(self, reader: SqlReader, relation: StoredRelation, wanted: _Wanted, place: Place) -> None:
         self._reader = reader
@@ -91,45 +98,51 @@ class _Trial:
         self._form = wanted.form
         self._nonce = wanted.nonce
         self._place = place
+        self._tested = 0
+        self._reason: Reason = "asked"
+        self._timing: Note | None = None
 
-    def scan(self, scan: Scan) -> Scanned:
-        """As `scan_by_sql`, raising what a statement raises."""
+    def refused(self, scan: Scan) -> Scanned | None:
+        """Why the rows have to be read after all, or None. Raises what a statement raises."""
         sample = proven_on_sample(self._reader, self._relation, self._contract, self._form)
+        self._tested = sample.rows
         if sample.differs is not None:
-            return streamed(self._place, "differs", sample.differs, sample.rows)
-        reason: Reason = "asked"
-        timing: Note | None = None
-        if scan == "auto":
-            if sample.rows < SAMPLE_ROWS:
-                return streamed(self._place, "small", None, sample.rows)
-            reading, summing = _seconds(self._stream_some), _seconds(self._sum_some)
-            by_sql, by_reading = (f"{seconds * 1000:.1f}" for seconds in (summing, reading))
-            timing = Note.of("timed", rows=TIMED_ROWS, by_sql=by_sql, streamed=by_reading)
-            if TIMES_FASTER * summing >= reading:
-                return streamed(self._place, "slower", timing, sample.rows)
-            reason = "faster"
+            return streamed(self._place, "differs", sample.differs, self._tested)
+        if scan == "sql":
+            return None
+        if sample.rows < SAMPLE_ROWS:
+            return streamed(self._place, "small", None, self._tested)
+        reading, summing = _seconds(self._stream_some), _seconds(self._sum_some)
+        self._reason = "faster"
+        by_sql, by_reading = (f"{seconds * 1000:.1f}" for seconds in (summing, reading))
+        self._timing = Note.of("timed", rows=TIMED_ROWS, by_sql=by_sql, streamed=by_reading)
+        if TIMES_FASTER * summing >= reading:
+            return streamed(self._place, "slower", self._timing, self._tested)
+        return None
+
+    def scan(self) -> Scanned:
+        """The sums of all rows, once the form is proven on the extremes; or that the rows have to be read all the same. Raises ConnectionLost."""
+        return _told(self._place, self._scan)
+
+    def _scan(self) -> Scanned:
         extreme = proven_on_extremes(self._reader, self._relation, self._contract, self._form)
-        tested = sample.rows + extreme.rows
+        tested = self._tested + extreme.rows
         if extreme.differs is not None:
             return streamed(self._place, "differs", extreme.differs, tested)
-        sums = BucketSums()
+        sums = BucketSums("digest")
         sums.add_sums(self._reader.ask(bucket_sums(self._form, self._relation, self._nonce)))
         if sums.poison:
             # Which rows these are, and why, is known only when they are read.
-            return streamed(
-                self._place,
-                "poison",
-                Note.of("rows_counted", rows=rows_text(sums.poison), count=count_text(sums.poison)),
-                tested,
-            )
-        return Scanned(sums, Coverage(self._place.side, self._place.table, "sql", reason, timing, tested))
+            counted = Note.of("rows_counted", rows=rows_text(sums.poison), count=count_text(sums.poison))
+            return streamed(self._place, "poison", counted, tested)
+        return Scanned(sums, Coverage(self._place.side, self._place.table, "sql", self._reason, self._timing, tested))
 
     def _stream_some(self) -> None:
         names = tuple(name for name, _ in self._contract.columns)
-        sums = BucketSums()
+        sums = BucketSums("hash")
         for _, batch in self._reader.beside("NULL", names, self._relation.sql, f"LIMIT {TIMED_ROWS}"):
             rows = widened(pa.Table.from_batches([batch]), self._contract)
-            sums.add(key_digests(rows, self._contract), row_digests(rows, self._contract, self._nonce))
+            sums.add_sorted(digested(rows, self._contract, self._nonce, sums.sorting))
 
     def _sum_some(self) -> None:
         self._reader.ask(bucket_sums(self._form, first_rows(self._relation, TIMED_ROWS), self._nonce))

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from migrate.mapping.duck import connect, quoted
 from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
-from migrate.stores.port import ANOMALY
+from migrate.stores.port import ANOMALY, PositionedReader
 from migrate.values import SourceSpec
 from migrate.verify.replay import CHUNK_BYTES
-from migrate.verify.sql_scan import Place, Scan, Scanned, scan_by_sql, streamed
+from migrate.verify.sql_scan import Place, Scan, Scanned, Trial, sql_trial, streamed
 from migrate.verify.unread import is_unreadable
 from migrate.write.target import WriteTarget
 
@@ -41,11 +41,15 @@ class Stored:
         self._connection = connect()
         self._reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
 
-    def sums(self, nonce: str, scan: Scan) -> Scanned:
-        """The sums of all that the mapping answers for, if the database can find them."""
+    def position(self) -> str | None:
+        """Where the table stands; None where that cannot be told."""
+        return self._reader.position() if isinstance(self._reader, PositionedReader) else None
+
+    def trial(self, nonce: str, scan: Scan) -> Trial | Scanned:
+        """How to sum up by the database all that the mapping answers for; or that its rows have to be read."""
         if self._scope is not None and self._place.equal is None and scan != "stream":
             return streamed(self._place, "within_scope")
-        return scan_by_sql(self._reader, self._contract, nonce, scan, self._place)
+        return sql_trial(self._reader, self._contract, nonce, scan, self._place)
 
     def values(self, expressions: Iterable[str]) -> Iterator[pa.Table]:
         """All that the mapping answers for, with the columns that these expressions of DuckDB name; for rows that `sums` found to be readable."""
@@ -67,7 +71,8 @@ class Stored:
         self._connection.close()
 
     def _inside(self, rows: pa.Table) -> pa.Table:
-        return rows.filter(self._in_scope(rows))
+        inside = self._in_scope(rows)
+        return rows if pc.all(inside, min_count=0).as_py() else rows.filter(inside)
 
     def _perhaps_inside(self, rows: pa.Table) -> pa.Table:
         """Those of the unreadable rows that are not outside for certain: a value that could not be read may be any."""
@@ -79,7 +84,11 @@ class Stored:
 
     def _in_scope(self, rows: pa.Table) -> pa.ChunkedArray:
         if self._scope is None or rows.num_rows == 0:
-            return pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
+            return pa.chunked_array([pa.repeat(pa.scalar(value=True), rows.num_rows)])
+        if self._place.equal is not None:
+            # As DuckDB compares texts: byte for byte.
+            name, text = self._place.equal
+            return pc.fill_null(pc.equal(rows[name], text), fill_value=False)
         self._connection.register(_ROWS, rows)
         try:
             inside = self._connection.sql(f"SELECT coalesce(({self._scope}), false) AS i FROM {quoted(_ROWS)}")

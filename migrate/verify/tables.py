@@ -12,14 +12,13 @@ from typing import Final
 import pyarrow as pa
 
 from migrate.checksum.contract import Contract
-from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import InputError
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, ROW_NUMBER
 from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
-from migrate.verify.buckets import BucketSums
+from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested, sorted_rows
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
 from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.records import RECORD, Records, records_of
@@ -27,7 +26,7 @@ from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
 from migrate.verify.shown import Shown
-from migrate.verify.sql_scan import Place, Scan, scan_by_sql, streamed
+from migrate.verify.sql_scan import Place, Scan, Scanned, Trial, sql_trial, streamed
 from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import UnreadTally, unreadable
 from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, worst
@@ -115,28 +114,39 @@ class _Table:
     def __init__(self, name: SideName, spec: SourceSpec, subject: Subject, nonce: str) -> None:
         self._name = name
         self._table = spec.relation
-        self.sums = BucketSums()
+        self.sums = BucketSums("hash")
         self.coverage: Coverage | None = None
+        self._trial: Trial | Scanned | None = None
         self._records: Records | None = None
         self.contract = subject.contract
         self.nonce = nonce
         self.reader = open_source(spec).reader()
-        self.unread = UnreadTally(Shown(subject.contract, subject.key))
+        self.unread = UnreadTally(Shown(subject.contract, subject.key), "hash")
 
     def now(self) -> str:
         """The database's clock."""
         return self.reader.now()
 
-    def sum_up(self, scan: Scan, watch: Watch) -> None:
-        """Sum up all rows, by the database or as they are read."""
-        found = scan_by_sql(self.reader, self.contract, self.nonce, scan, Place(self._name, self._table))
-        self.coverage = found.coverage
-        if found.sums is not None:
+    def choose(self, scan: Scan) -> None:
+        """Find out whether the database may sum up the rows."""
+        self._trial = sql_trial(self.reader, self.contract, self.nonce, scan, Place(self._name, self._table))
+
+    @property
+    def sorting(self) -> Sorting:
+        """How the rows have to be sorted."""
+        return "digest" if isinstance(self._trial, Trial) else "hash"
+
+    def sum_up(self, sorting: Sorting, watch: Watch) -> None:
+        """Sum up all rows, by the database or as they are read; both sides sorted alike."""
+        found = self._trial.scan() if isinstance(self._trial, Trial) else self._trial
+        self.sums, self.unread.sorting = BucketSums(sorting), sorting
+        self.coverage = None if found is None else found.coverage
+        if found is not None and found.sums is not None:
             self.sums = found.sums
             watch(self._name, self.sums.count)
             return
         for rows, unread in self._chunks(watch):
-            self.sums.add(key_digests(rows, self.contract), row_digests(rows, self.contract, self.nonce))
+            self.sums.add_sorted(digested(rows, self.contract, self.nonce, sorting))
             self.unread.add(unread)
 
     def sum_up_records(self, records: Records, watch: Watch) -> None:
@@ -146,13 +156,14 @@ class _Table:
         with closing(records.read(self.contract.key)) as tables:
             for rows in tables:
                 watch(self._name, rows.num_rows)
-                self.sums.add(key_digests(rows, self.contract), rows[RECORD].combine_chunks())
+                buckets = sorted_rows(rows, self.contract, self.sums.sorting)
+                self.sums.add_sorted(Sorted(buckets, rows[RECORD].combine_chunks()))
                 if self.sums.poison:
                     return
 
     def begin_again(self) -> None:
         """Forget the sums, and how they came about."""
-        self.sums, self.coverage, self._records = BucketSums(), None, None
+        self.sums, self.coverage, self._records = BucketSums("hash"), None, None
 
     def keep(self, parts: Parts, watch: Watch) -> None:
         """Keep the rows of differing buckets."""
@@ -200,7 +211,11 @@ def _sum_up(scan: Scan, sides: dict[SideName, _Table], watch: Watch) -> list[Not
             return []
         for each in sides.values():
             each.begin_again()
-    return walk_both(lambda: source.sum_up(scan, watch), lambda: target.sum_up(scan, watch))
+    faults = walk_both(lambda: source.choose(scan), lambda: target.choose(scan))
+    if faults:
+        return faults
+    sorting: Sorting = "digest" if "digest" in {each.sorting for each in sides.values()} else "hash"
+    return walk_both(lambda: source.sum_up(sorting, watch), lambda: target.sum_up(sorting, watch))
 
 
 def _as_declared(shape: TableShape) -> TableShape:

@@ -117,6 +117,27 @@ class Totals:
         chosen = [total for total in self._totals if total.target == target]
         return [sql for total in chosen for sql in (*(by for _, by in total.by), *map(quoted, total.sums))]
 
+    def written(self, target: str) -> list[dict[str, Any]]:
+        """The totals of a target as JSON has them."""
+        return [
+            {
+                "groups": [[list(group), count, list(map(str, added))] for group, (count, added) in sums.items()],
+                "failed": self.failed.get(number),
+            }
+            for number, (total, sums) in enumerate(zip(self._totals, self._sums, strict=True))
+            if total.target == target
+        ]
+
+    def restore(self, target: str, written: list[dict[str, Any]]) -> None:
+        """Put what was written so in the place of the totals of a target."""
+        numbers = [number for number, total in enumerate(self._totals) if total.target == target]
+        for number, found in zip(numbers, written, strict=True):
+            self._sums[number] = {
+                tuple(group): (count, tuple(map(Decimal, added))) for group, count, added in found["groups"]
+            }
+            if found["failed"] is not None:
+                self.failed[number] = found["failed"]
+
     @property
     def groups(self) -> int:
         """How many sums there are, over all totals."""

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run
-from migrate.errors import EnvironmentFault
+from migrate.errors import EnvironmentFault, InputError
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
 from migrate.units import count_text, rows_text
@@ -33,12 +34,15 @@ from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
 from migrate.verify.notes import Note, NotVerified
+from migrate.verify.pieces import Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
-from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_nowhere, unwatched
-from migrate.verify.second_driver import Sample, second_opinion
+from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_again, kept_nowhere, unwatched
+from migrate.verify.second_driver import second_opinion
 from migrate.verify.source_totals import SourceTotals
+from migrate.verify.spread import at_once_here
 from migrate.verify.sql_scan import Scan
+from migrate.verify.state import StateAt
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
@@ -52,7 +56,8 @@ MOST_DIFFERENCES = 100
 class VerifyOptions:
     """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same.
 
-    `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change.
+    `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change. `state`: a file that keeps what is
+    summed up, for the case that the verification is killed.
     """
 
     source: str | None = None
@@ -62,6 +67,7 @@ class VerifyOptions:
     allow_empty: bool = False
     scan: Scan = "auto"
     live: bool = False
+    state: StateAt | None = None
 
 
 def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
@@ -79,9 +85,22 @@ def verify_plan(
     plan: Plan, options: VerifyOptions, watch: Watch = unwatched, keep: Keep = kept_nowhere
 ) -> Verification:
     """As `verify`, for a mapping that is planned already; URLs of `options` are those of the plan. `keep` gets the very rows that are verified."""
+    if options.live and options.state is not None:
+        raise InputError(
+            "--state belongs to sides that stand still", next_step="leave out --live, or verify without --state"
+        )
     if options.live:
         return settled(lambda keys: _Verifier(plan, options, watch, keep, keys).look())
     return _Verifier(plan, options, watch, keep).look().verification
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Both sides, and what is kept of them."""
+
+    replay: Replay
+    stored: dict[str, Stored]
+    pieces: Pieces
 
 
 class _Verifier:
@@ -93,7 +112,8 @@ class _Verifier:
         self._only = only
         self._options = options
         self._watch = watch
-        self._nonce = secrets.token_hex(16)
+        self._state = None if options.state is None else options.state.open(plan)
+        self._nonce = secrets.token_hex(16) if self._state is None else self._state.nonce
         self._findings = Findings(plan, options.allow_empty)
         self._refused: AbstractSet[Unit] = frozenset()
         self._log = Log()
@@ -115,26 +135,42 @@ class _Verifier:
                 for target in self._plan.targets
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
-            own = SourceTotals(self._plan, totals, replay.sums_reader())
-            source = open_now.enter_context(closing(SourceScan(self._plan, self._nonce, totals, own.read())))
             # Who keeps the rows has to see them.
             how = self._options.scan if self._keep is kept_nowhere else "stream"
             scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
             target = open_now.enter_context(closing(scan))
+            pieces = pieces_of(self._state, self._plan, replay, stored)
+            chosen = self._scan(lambda: None, lambda: target.choose(stored, pieces))
+            own = SourceTotals(self._plan, totals, replay.sums_reader())
+            source = open_now.enter_context(
+                closing(SourceScan(self._plan, self._nonce, totals, target.sorting, own.read()))
+            )
             said: tuple[Note, ...] = ()
-            if self._scan(lambda: source.walk(replay, self._watch), lambda: target.walk(stored, self._watch)):
+            if chosen and self._sum_up(_Opened(replay, stored, pieces), source, target):
                 try:
                     said = self._own_sums(own, source, replay)
                     compared = self._rows(replay, stored, source, target)
                 except EnvironmentFault as error:
                     self._findings.not_verified.append(NotVerified(Note.of("rows_that_differ"), error.message))
                 self._findings.conclude(Evidence(source, target, compared, self._refused, log))
-            coverage = (self._source_coverage(source.sample, said), *target.coverage)
+                if self._state is not None and compared is not None:
+                    self._state.remove()
+            coverage = (self._source_coverage(source, said), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
         return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
 
+    def _sum_up(self, opened: _Opened, source: SourceScan, target: TargetScan) -> bool:
+        """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""
+        with ThreadPoolExecutor(2 * at_once_here(), "verify-rows") as pool:
+            return self._scan(
+                lambda: source.walk(opened.replay, self._watch, pool, opened.pieces),
+                lambda: target.walk(opened.stored, self._watch, pool, opened.pieces),
+            )
+
     def _own_sums(self, own: SourceTotals, source: SourceScan, replay: Replay) -> tuple[Note, ...]:
         """What the source was asked about its own sums; what these say against the reading is noted."""
+        if source.kept:
+            return (Note.of("not_asked_kept"),)
         answers = own.answers(source.read, source.totals)
         if answers.agree:
             return tuple(own.said(answers, source.read))
@@ -144,10 +180,11 @@ class _Verifier:
         self._findings.not_verified += [NotVerified(Note.of("the_source"), each) for each in doubts]
         return tuple(answers.notes)
 
-    def _source_coverage(self, sample: Sample, said: tuple[Note, ...]) -> Coverage:
+    def _source_coverage(self, source: SourceScan, said: tuple[Note, ...]) -> Coverage:
         """How the source was read; what a second driver says against it is noted."""
         seen = Coverage("source", self._plan.source.relation, "stream", "replayed", notes=said)
-        opinion = second_opinion(self._plan, sample)
+        seen = kept_again(seen) if source.kept else seen
+        opinion = second_opinion(self._plan, source.sample)
         if opinion is None:
             return seen
         if opinion.differs is not None:

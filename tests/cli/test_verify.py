@@ -368,3 +368,25 @@ def test_a_command_line_that_cannot_be_meant(migrate: Migrate, project: Path, wo
     found = migrate("verify", *words)
     assert (found.code, found.out) == (2, "")
     assert "error" in found.err
+
+
+def test_a_state_file_is_used_and_gone_with_the_verdict(migrate: Migrate, done: Path) -> None:
+    """`--state` changes no verdict and leaves no file; one of something else is refused with exit 4 and stays as it was."""
+    found = migrate("verify", "mapping.yaml", "--state", "verify.state")
+    assert (found.code, (done / "verify.state").exists()) == (0, False)
+    (done / "verify.state").write_text("my notes")
+    refused = migrate("verify", "mapping.yaml", "--state", "verify.state")
+    assert refused.code == 4
+    assert "is no state file of a verification, or is damaged" in refused.err
+    assert (done / "verify.state").read_text() == "my notes"
+
+
+def test_a_state_file_needs_a_mapping_and_sides_at_rest(migrate: Migrate, done: Path) -> None:
+    """With `--live`, or without a mapping, `--state` is refused with exit 2."""
+    assert done.is_dir()
+    live = migrate("verify", "mapping.yaml", "--live", "--state", "s")
+    tables = ("--source", "sqlite:///old.db", "--table", "bill", "--target", "sqlite:///new.db", "--into", "paid")
+    both = migrate("verify", *tables, "--state", "s")
+    assert (live.code, both.code) == (2, 2)
+    assert "--state belongs to sides that stand still" in live.err
+    assert "--state belongs to a mapping" in both.err

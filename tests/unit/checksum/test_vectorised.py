@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,20 @@ def test_empty_and_null_tables(arrow: pa.DataType) -> None:
         assert len(row_digests(pa.table({"c": column}), contract)) == 0
         assert len(key_hashes(pa.table({"c": column}), ["c"])) == 0
     assert row_encodings(pa.table({"c": pa.nulls(3, arrow)}), contract).to_pylist() == [b"N;"] * 3
+
+
+@pytest.mark.parametrize("others", [[], [None], [date(1950, 2, 28), None, date(2000, 2, 29)]])
+@pytest.mark.parametrize(
+    "day", [date(1, 1, 1), date(1899, 12, 31), date(1900, 1, 1), date(2099, 12, 31), date(2100, 1, 1)]
+)
+def test_every_day_has_its_own_field(day: date, others: list[date | None]) -> None:
+    """Days at the borders of the table that is kept, and beyond it, alone, among others and beside NULL; of dates and of timestamps."""
+    for logical, values in (
+        (LogicalType("date"), [day, *others]),
+        (LogicalType("timestamp"), [each and datetime.combine(each, time(23, 59, 59)) for each in (day, *others)]),
+    ):
+        table, contract = one_column(logical, pa.array(values, logical.arrow))
+        assert row_encodings(table, contract).to_pylist() == [encode_value(logical, each) for each in values]
 
 
 def test_key_hashes_are_xxh64_of_the_encoded_key() -> None:

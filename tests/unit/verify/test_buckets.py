@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from hashlib import sha256
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.verify.buckets import BUCKETS, BucketSums, buckets_of
+from migrate.checksum.contract import Contract
+from migrate.values import LogicalType
+from migrate.verify.buckets import BUCKETS, BucketSums, buckets_of, sorted_rows
+from tests.unit.checksum.test_vectorised import xxh64
 
 Row = tuple[bytes, bytes | None]
 DIGEST = st.binary(min_size=32, max_size=32)
@@ -40,7 +44,7 @@ def model(rows: list[Row]) -> dict[int, tuple[int, int, int]]:
 
 def of(sums: BucketSums) -> dict[int, tuple[int, int, int]]:
     """The same of the sums, from their limbs."""
-    high, low, high2, low2 = (each.tolist() for each in sums._limbs)
+    high, low, high2, low2 = (each.tolist() for each in sums.limbs)
     return {
         bucket: (count, (high[bucket] << 30) + low[bucket], (high2[bucket] << 30) + low2[bucket])
         for bucket, count in enumerate(sums.rows.tolist())
@@ -105,3 +109,16 @@ def test_many_rows_of_one_chunk_stay_exact() -> None:
     """A hundred thousand digests of only ones in one bucket are added exactly."""
     rows: list[Row] = [(bytes(32), b"\xff" * 32)] * 100_000
     assert of(summed(rows)) == {0: (100_000, 100_000 * (2**60 - 1), 100_000 * (2**60 - 1))}
+
+
+def test_both_ways_of_sorting_take_the_first_bits_of_the_key() -> None:
+    """By XXH64 or by SHA-256 of the encoded key, and by nothing else of the row; without a key, by all of it."""
+    text = LogicalType("text")
+    rows = pa.table({"k": ["one", "two", None], "v": ["x", "y", "z"]})
+    keyed = Contract((("k", text), ("v", text)), ("k",))
+    encoded = [b"S3:one;", b"S3:two;", b"N;"]
+    assert sorted_rows(rows, keyed, "hash").tolist() == [xxh64(each) >> 52 for each in encoded]
+    assert sorted_rows(rows, keyed, "digest").tolist() == [int(sha256(each).hexdigest()[:3], 16) for each in encoded]
+    whole = Contract(keyed.columns, ())
+    assert sorted_rows(rows, whole, "digest")[0] == int(sha256(b"S3:one;S1:x;").hexdigest()[:3], 16)
+    assert len(set(sorted_rows(pa.table({"k": ["a"] * 50, "v": list(map(str, range(50)))}), whole, "hash"))) > 1

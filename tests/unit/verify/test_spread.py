@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from migrate.backup.spread import spread
+from migrate.verify.spread import spread
 
 
 def test_results_come_in_order() -> None:
