@@ -214,6 +214,18 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "rehearsed: it was run, verified and taken back, and the copy is as it was; the target's log has it",
         "演练通过：迁移、核验、回退均已完成，副本已恢复原状；结果已写入目标库台账",
     ),
+    "rehearsed_sample": (
+        "{mapping}: a sample, {read} of {rows} source rows, in {ranges} key ranges spread over all; the rest was not looked at",
+        "{mapping}：仅演练了样本：源数据 {rows} 行中的 {read} 行，取自均匀分布的 {ranges} 个键值区间；其余未检查",
+    ),
+    "rehearsed_full_size": (
+        "  at full size, about: {steps} (measured × {times}, by rows of the source; {again} as measured)",
+        "  全量预计：{steps}（按源数据行数，实测值 × {times}；{again}按实测值）",
+    ),
+    "rehearsed_rest_changed": (
+        "  rows within the scope that are none of the sample were changed meanwhile, by the run or by others",
+        "  范围内不属于样本的数据在此期间被改动（迁移所致或他人所为）",
+    ),
     "rehearsed_badly": (
         "the rehearsal found something wrong: look into it before the target is touched; the target's log has it",
         "演练发现问题：在改动目标库之前请先查明；结果已写入目标库台账",
