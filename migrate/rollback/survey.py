@@ -63,7 +63,9 @@ def require_still(run: str, shapes: Mapping[str, TableShape]) -> None:
 
 
 def rows_in_the_way(ledger: Ledger, seen: Survey, holding: Sequence[Holder]) -> list[Standing]:
-    """Rows of the batches that are not as the run left them, and those at which rows of `holding` point.
+    """Rows of the batches that are not as the run left them, and those of the newest batch that has any at which rows of `holding` point.
+
+    Not those of all batches: where another mapping's rows are still there, that is nearly every row, and one says what is to be done.
 
     Only the newest change of each row is held against what is stored: with it gone, the row is what the batch before it left.
     Raises StateError for undo records that cannot be used.
@@ -73,7 +75,9 @@ def rows_in_the_way(ledger: Ledger, seen: Survey, holding: Sequence[Holder]) -> 
     for session, _, rows in _rows(ledger, seen):
         changed = _newest(rows, known)
         named = {row.key for row in changed}
-        found += [*changed, *(row for row in held_rows(session, rows, holding) if row.key not in named)]
+        held = [row for row in held_rows(session, rows, holding) if row.key not in named]
+        holding = () if held else holding
+        found += [*changed, *held]
     return found
 
 
