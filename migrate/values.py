@@ -234,8 +234,16 @@ class KeyRange:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceSample:
+    """Some key ranges of a source, in its order, none of which meets another, and how many rows they have."""
+
+    ranges: tuple[KeyRange, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """Where source rows come from: exactly one of table, query, files."""
+    """Where source rows come from: exactly one of table, query, files. `sample`: only these of its rows are there."""
 
     url: str | None
     table: str | None = None
@@ -244,6 +252,7 @@ class SourceSpec:
     format: str | None = None
     options: tuple[tuple[str, str], ...] = field(default=())
     key: tuple[str, ...] = ()
+    sample: SourceSample | None = None
 
     @property
     def relation(self) -> str:

@@ -6,6 +6,7 @@ into a scope that holds rows asks there.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +64,10 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
             require_known(ledger, folder, manifest)
             rows = require_same_tables(mapping, url, manifest)
             check_files(folder, manifest, watch)
+            # Two checks of one backup at the same time have tables of their own.
+            name = f"{manifest.backup.replace('-', '_').lower()}_{secrets.token_hex(4)}"
             for number, each in enumerate(rows):
-                trial = _Trial(ledger.store, url, folder, f"{manifest.backup.replace('-', '_').lower()}_{number}")
+                trial = _Trial(ledger.store, url, folder, f"{name}_{number}")
                 trial.restore(each.table, manifest.tables[each.table.name], watch)
         log_backup(ledger, mapping.name, CHECKED, manifest.record)
         return Checked(manifest, folder, is_current(ledger, mapping.name, manifest.backup))

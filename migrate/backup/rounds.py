@@ -17,6 +17,7 @@ from migrate.errors import Interrupted, RowsChanged
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import read_entries
 from migrate.rollback.attempt import Attempt
+from migrate.stores.typed_keys import key_text
 from migrate.units import rows_text
 from migrate.write.transaction import AlreadyApplied
 
@@ -25,6 +26,10 @@ SHOWN: Final = 20
 
 _BATCH_ROWS: Final = 15_000
 """Rows of a batch, all of which are in memory with what stands in their places."""
+
+
+MOST_AT_ONCE: Final = 4 * _BATCH_ROWS
+"""Rows that one transaction may bring back when they wait for one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Rounds:
         todo, moved = self._jobs, True
         left: list[LeftOver] = []
         while todo:
-            if not moved:
+            if not (moved or self._at_once(todo, left)):
                 raise _refusal(left)
             again: list[_Job] = []
             left, moved = [], False
@@ -69,6 +74,33 @@ class Rounds:
                     again.append(job)
                 left += over
             todo = again
+
+    def _at_once(self, todo: Sequence[_Job], left: Sequence[LeftOver]) -> bool:
+        """Write what is left of each table in one transaction; true where that changed a row.
+
+        Rows of two batches that have exchanged unique values wait for one another for ever, each in a transaction of its own.
+        """
+        changed = False
+        tables = {job.table.kept.name: job.table for job in todo if job.how == "write"}
+        for name, table in tables.items():
+            rows = self._left_rows([job for job in todo if job.table.kept.name == name], left)
+            if rows is not None:
+                outcome = self._do(_Job(table, -1, "write"), rows)
+                changed = changed or outcome is None or bool(outcome.changed)
+        return changed
+
+    def _left_rows(self, jobs: Sequence[_Job], left: Sequence[LeftOver]) -> pa.Table | None:
+        """Those rows of these jobs that are left over; None for none, or for more than one transaction shall have."""
+        found: list[pa.Table] = []
+        for job in jobs:
+            keys = {each.key for each in left if each.table == job.table.kept.name}
+            for rows in self._batches(job) if job.how == "write" else ():
+                named = zip(*(rows[name].to_pylist() for name in job.table.kept.key), strict=True)
+                found.append(rows.filter(pa.array([key_text(key) in keys for key in named], pa.bool_())))
+                if sum(each.num_rows for each in found) > MOST_AT_ONCE:
+                    return None
+        rows = pa.concat_tables(found) if found else None
+        return rows if rows is not None and rows.num_rows else None
 
     def _parts(self, table: RestoredTable) -> range:
         return range(self._differences[table.kept.name].count)

@@ -38,14 +38,22 @@ _HEADINGS = ("mapping", "read", "rejected", "verdict", "as_before", *(f"step_{st
     "--workers", type=click.IntRange(min=1), metavar="N", help="Batches worked on at the same time (default: 2)."
 )
 @click.option("--on", metavar="URL", help="Rehearse on this copy, which you made, instead of one that is made here.")
+@click.option(
+    "--sample",
+    metavar="ROWS|SHARE",
+    help="Only so many rows of each source, or such a share (5%), spread over its keys (default: all).",
+)
 @with_screen
-def rehearse(screen: Screen, mappings: tuple[Path, ...], *, on: str | None, **chosen: Any) -> int:
+def rehearse(screen: Screen, mappings: tuple[Path, ...], *, on: str | None, sample: str | None, **chosen: Any) -> int:
     """Run the mappings on a copy of their target, verify, take all back, and keep the evidence in the target's log."""
     from migrate.engine.options import RunOptions
+    from migrate.rehearsal.rehearse import Asked
     from migrate.rehearsal.rehearse import rehearse as rehearse_all
+    from migrate.rehearsal.sample import parse_sample
 
     options = RunOptions(**chosen)
-    done = driven(screen, lambda stop, listen: rehearse_all(mappings, options, on, stop=stop, listen=listen))
+    asked = Asked(on, None if sample is None else parse_sample(sample))
+    done = driven(screen, lambda stop, listen: rehearse_all(mappings, options, asked, stop=stop, listen=listen))
     screen.result({"rehearsals": [each.to_json() for each in done]}, *_picture(screen, done))
     codes = [each.exit_code for each in done]
     return 1 if 1 in codes else max(codes)
@@ -56,9 +64,32 @@ def _picture(screen: Screen, done: Sequence[Rehearsed]) -> Iterator[RenderableTy
     # On a page that is too narrow for the line, each mapping has lines of its own: no word and no number is broken.
     narrow = screen.natural_width(table) > screen.out.width
     yield Group(*(_one_by_one(screen, each) for each in done)) if narrow else table
+    for each in done:
+        yield from _of_sample(screen, each)
     yield Text()
     well = all(each.exit_code == 0 for each in done)
     yield Text(screen.say("rehearsed" if well else "rehearsed_badly"), style="green" if well else "bold red")
+
+
+def _of_sample(screen: Screen, rehearsed: Rehearsed) -> Iterator[RenderableType]:
+    """What a sample is of, and what all of it would take; nothing where all of it was rehearsed."""
+    if rehearsed.sample is None:
+        return
+    read, full, seconds = rehearsed.summary.counts.read, rehearsed.full_rows, rehearsed.full_seconds
+    values = {
+        "mapping": rehearsed.plan.name,
+        "read": count_text(read),
+        "rows": count_text(full),
+        "ranges": count_text(len(rehearsed.sample.ranges)),
+        "steps": ", ".join(f"{screen.say(f'step_{step}')} {duration_text(seconds[step])}" for step in _STEPS),
+        "times": f"{full / max(read, 1):,.1f}",
+        "again": screen.say("step_verify_again"),
+    }
+    yield Text()
+    yield Text(screen.say("rehearsed_sample", **values))
+    yield Text(screen.say("rehearsed_full_size", **values))
+    if not rehearsed.rest_untouched:
+        yield Text(screen.say("rehearsed_rest_changed", **values), style="bold red")
 
 
 def _side_by_side(screen: Screen, done: Sequence[Rehearsed]) -> Table:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from migrate.engine.options import RunOptions
-    from migrate.rollback.batch import Standing
     from migrate.rollback.dependants import Dependant
     from migrate.rollback.request import Changed, Request
+    from migrate.rollback.staying import Standing
     from migrate.rollback.survey import Survey
 
 _REFUSED = 4
@@ -98,10 +98,11 @@ def rollback(
     if dry_run:
         seen = survey(mapping, options, request, rows=True)
         return _show_survey(screen, seen, dependants(mapping, options, seen.shapes), request.changed)
-    if not yes and (seen := survey(mapping, options, request, rows=False)).entries:
+    if not yes and (seen := survey(mapping, options, request, rows=False)).any:
         for each in dependants(mapping, options, seen.shapes):
             screen.note(_pointing(screen, each))
-        ask(screen, "take_back", **_figures(seen))
+        key = "take_back" if seen.entries else "try_again"
+        ask(screen, key, **_figures(seen), count=count_text(len(seen.stayed.all_rows)))
         # What was agreed to is what is taken back, though another run was begun meanwhile.
         options = replace(options, run=seen.run)
     return stopped_or(screen, [mapping], options, lambda: _rollback(screen, mapping, options, request))
@@ -112,16 +113,22 @@ def _rollback(screen: Screen, mapping: Path, options: RunOptions, request: Reque
 
     done = driven(screen, lambda stop, listen: roll_back(mapping, options, request, stop=stop, listen=listen))
     key = "took_back" if done.batches else "nothing_to_take_back"
-    verdict = screen.say(key, batches=count_text(done.batches), rows=count_text(done.rows))
+    verdicts = [screen.say(key, batches=count_text(done.batches), rows=count_text(done.rows))]
+    if done.again:
+        # Where only such rows went, there was something to take back.
+        verdicts = [*(verdicts if done.batches else ()), screen.say("took_back_again", count=count_text(done.again))]
+    if done.staying:
+        verdicts.append(screen.say("staying", count=count_text(len(done.staying))))
     document = {
         **done.summary.to_json(),
         "rollback": {
             "batches": done.batches,
             "rows": done.rows,
+            "again": done.again,
             "staying": [each.to_json() for each in done.staying],
         },
     }
-    screen.result(document, summary(done.summary, screen), Text(verdict), *_rows(screen, done.staying))
+    screen.result(document, summary(done.summary, screen), *map(Text, verdicts), *_rows(screen, done.staying))
     return 0
 
 
@@ -135,9 +142,11 @@ def _show_survey(screen: Screen, seen: Survey, pointing: Sequence[Dependant], ch
         "ranges": [{"pass": each.pass_no, "range": each.range_no} for each in seen.entries],
         "targets": list(seen.shapes),
         "in_the_way": [each.to_json() for each in seen.in_the_way],
+        "stayed": [each.to_json() for each in seen.stayed.all_rows],
+        "again": [{"pass": each.pass_no, "range": each.range_no} for each in seen.again],
         "pointing": [asdict(each) for each in pointing],
     }
-    screen.result(document, *_told(screen, seen, pointing), *_rows(screen, seen.in_the_way))
+    screen.result(document, *_told(screen, seen, pointing), *_rows(screen, [*seen.in_the_way, *seen.stayed.all_rows]))
     return _REFUSED if seen.in_the_way and changed == "refuse" else 0
 
 
@@ -146,7 +155,9 @@ def _told(screen: Screen, seen: Survey, pointing: Sequence[Dependant]) -> Iterat
         yield Text("  ").join(
             [Text(seen.mapping, style="bold"), Text(screen.say(seen.state)), Text(seen.run, style="dim")]
         )
-        yield Text(screen.say("nothing_to_take_back"))
+        if not seen.again:
+            yield Text(screen.say("nothing_to_take_back"))
+        yield from _told_of_stayed(screen, seen)
         return
     yield Text(screen.say("would_take_back", **_figures(seen)))
     if seen.in_the_way:
@@ -155,6 +166,14 @@ def _told(screen: Screen, seen: Survey, pointing: Sequence[Dependant]) -> Iterat
         yield Text(_pointing(screen, each), style="yellow", no_wrap=True)
     if not (seen.in_the_way or pointing):
         yield Text(screen.say("nothing_in_the_way"))
+    yield from _told_of_stayed(screen, seen)
+
+
+def _told_of_stayed(screen: Screen, seen: Survey) -> Iterator[RenderableType]:
+    if seen.again:
+        yield Text(screen.say("would_try_again", count=count_text(len(seen.stayed.all_rows))))
+    elif seen.stayed.entries:
+        yield Text(screen.say("staying", count=count_text(len(seen.stayed.all_rows))))
 
 
 def _pointing(screen: Screen, dependant: Dependant) -> str:
@@ -177,7 +196,13 @@ def _rows(screen: Screen, rows: Sequence[Standing]) -> Iterator[RenderableType]:
     """The first rows that stay, with what they were before the run and what they are now; nothing where there are none."""
     for each in rows[:LISTED]:
         yield Text()
-        yield Text("  ").join([data_text(each.target, "bold"), data_text(each.name), data_text(each.why, "yellow")])
+        yield Text("  ").join(
+            [
+                data_text(each.target, "bold"),
+                data_text(each.name),
+                data_text(f"{screen.say(f'row_{each.kind}')}{each.detail}", "yellow"),
+            ]
+        )
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from migrate.cli.recorded import recorded_reason
 from migrate.cli.screen import STATE_STYLES, Screen
 from migrate.units import count_text, duration_text
 
@@ -27,8 +28,7 @@ def summary(run: RunSummary, screen: Screen) -> RenderableType:
     """One run in full: state and reason, rows by what became of them, targets, batches and time."""
     parts: list[RenderableType] = [_title(run, screen)]
     if run.reason and run.state != "complete":
-        # Rows that are named below its first line are those of a moment that is over; --json has them.
-        parts.append(Text(run.reason.splitlines()[0], style="yellow"))
+        parts.append(Text(recorded_reason(run.reason, screen.say), style="yellow"))
     bar = _bar(run)
     if bar is not None:
         parts.append(bar)

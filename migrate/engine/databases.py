@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from migrate.engine.lookups import lookup_shapes
@@ -62,6 +62,10 @@ def _place(mapping: Mapping, path: str, replaced_by: str | None) -> Iterator[Non
 
 def source_spec_of(mapping: Mapping, options: RunOptions) -> SourceSpec:
     """Where this run's source is; InputError when nothing names it. Variables in its URL are left to the store, which quotes them."""
+    return replace(_whole_source(mapping, options), sample=options.samples.get(mapping.name))
+
+
+def _whole_source(mapping: Mapping, options: RunOptions) -> SourceSpec:
     if mapping.source.files is not None:
         files = str(mapping.path.parent / expand(mapping.source.files))
         return SourceSpec(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
+
+from migrate.values import SourceSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class RunOptions:
     """`source`, `target`: URLs that replace the mapping's. `ledger_schema`: where the database has schemas.
 
     `run`, `pass_no`: what a command looks at, instead of the newest run with all its passes. `no_backup`: a new run may begin in a scope
-    that holds rows without a checked backup of them.
+    that holds rows without a checked backup of them. `samples`, by mapping: only these rows of its source are looked at, as if there were no others.
     """
 
     source: str | None = None
@@ -39,3 +42,4 @@ class RunOptions:
     run: str | None = None
     pass_no: int | None = None
     no_backup: bool = False
+    samples: Mapping[str, SourceSample] = field(default_factory=dict)

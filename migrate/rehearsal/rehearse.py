@@ -2,7 +2,7 @@
 
 copy the tables that the mappings write, point at or look up (or take the database that the user names)
 digest every row within the scopes
-run and verify each mapping; take all back, the last first
+run and verify each mapping, all of its source or a sample; take all back, the last first
 digest again: the same as before
 enter what was found, and how long it took, into the log of the target itself
 
@@ -12,15 +12,18 @@ Nothing of the target changes but its log. A rehearsal that finds something wron
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from migrate.backup.tables import kept_rows
 from migrate.checksum.set_digest import SetDigest
-from migrate.checksum.vectorised import row_digests
+from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.databases import as_typed
 from migrate.engine.events import Listener, Notice
 from migrate.engine.options import RunOptions
@@ -35,22 +38,32 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.log import REHEARSED, REHEARSING, add_event, read_events, seal
 from migrate.ledger.runs import current_run, new_run_id, now_ms
 from migrate.ledger.tables import ledger_tables
+from migrate.rehearsal.sample import Sampled, Wanted, keys_of, sampled
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
 from migrate.stores.copies import copied
 from migrate.stores.opening import open_present_target, open_target
 from migrate.stores.port import TargetStore
 from migrate.stores.urls import expand, parse_url, redacted
-from migrate.values import TableShape
+from migrate.values import SourceSample, TableShape
 from migrate.verify.verdict import Verdict, Verification
 from migrate.verify.verify import VerifyOptions, verify_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`on`: the URL of a copy that the user made (default: one is made here). `sample`: how much of each source (default: all)."""
+
+    on: str | None = None
+    sample: Wanted | None = None
 
 
 @dataclass(slots=True)
 class Rehearsed:
     """What the rehearsal of one mapping came to. `restored`: whether the rollback left every row as it was; `seconds` by step.
 
-    `place`: the copy, as people know it.
+    `place`: the copy, as people know it. `sampled`: which rows of the source, None for all. `rest_untouched`: whether the run left the rows
+    within the scope as they were that are none of the sample, which its verification does not look at.
     """
 
     rehearsal: str
@@ -58,6 +71,8 @@ class Rehearsed:
     place: str
     summary: RunSummary
     verification: Verification
+    sampled: Sampled | None = None
+    rest_untouched: bool = True
     restored: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -69,7 +84,26 @@ class Rehearsed:
     @property
     def exit_code(self) -> int:
         """0 as it should be, 1 differences or a rollback that left another state, 6 not verified."""
-        return self.verification.exit_code if self.restored else 1
+        return self.verification.exit_code if self.restored and self.rest_untouched else 1
+
+    @property
+    def sample(self) -> SourceSample | None:
+        """The part of the source that was rehearsed; None when it was the whole."""
+        return None if self.sampled is None else self.sampled.sample
+
+    @property
+    def full_rows(self) -> int:
+        """How many rows the whole source has."""
+        return self.summary.counts.read if self.sample is None or self.sampled is None else self.sampled.of
+
+    @property
+    def full_seconds(self) -> dict[str, float]:
+        """What each step would take with all of the source: as many times longer as there are more rows, where it goes by the source's rows.
+
+        Looking again goes by the rows that are in the target already. What every run takes once, to plan and to begin, is multiplied too.
+        """
+        times = self.full_rows / max(self.summary.counts.read, 1)
+        return {step: value if step == "verify_again" else value * times for step, value in self.seconds.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The evidence: as it is entered into the log, and printed."""
@@ -84,17 +118,32 @@ class Rehearsed:
             "digests": run_json["digests"],
             "verdict": self.verdict,
             "restored": self.restored,
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "whole": self.sample is None,
+            "sample": None if self.sample is None else self._sample_json(self.sample),
+            "seconds": _rounded(self.seconds),
+            "at_full_size": {"rows": self.full_rows, "seconds": _rounded(self.full_seconds)},
+        }
+
+    def _sample_json(self, sample: SourceSample) -> dict[str, Any]:
+        return {
+            "rows": self.summary.counts.read,
+            "of": self.full_rows,
+            "ranges": len(sample.ranges),
+            "rest_untouched": self.rest_untouched,
         }
 
 
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}
+
+
 def rehearse(
-    paths: Sequence[Path], options: RunOptions, on: str | None, *, stop: StopToken, listen: Listener
+    paths: Sequence[Path], options: RunOptions, asked: Asked, *, stop: StopToken, listen: Listener
 ) -> list[Rehearsed]:
-    """Rehearse these mappings together, in the order of their foreign keys. `on`: the URL of a copy that the user made (default: one is made here).
+    """Rehearse these mappings together, in the order of their foreign keys.
 
     Raises:
-        InputError: a mapping or URL is wrong, or the tables cannot be copied here.
+        InputError: a mapping or URL is wrong, the tables cannot be copied here, or there is no sample of a source without a key.
         StateError: refused as `run` would be, the copy is not like the target, or has a run of its own that would be taken back.
         Paused, Interrupted, EnvironmentFault: as `run`; there is no evidence then.
     """
@@ -107,11 +156,11 @@ def rehearse(
         ledger = Ledger(store, options.ledger_schema)
         ledger.create()
         rehearsal = new_run_id(now_ms(ledger))
-        with _place(ledger, plans, rehearsal, on, listen) as place:
-            trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), stop, listen)
-            done = trial.rehearse(
-                rehearsal, plans, "a copy beside the target" if on is None else redacted(parse_url(on))
-            )
+        samples = {} if asked.sample is None else sampled(plans, asked.sample)
+        with _place(ledger, plans, rehearsal, asked.on, listen) as place:
+            trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), samples, stop, listen)
+            where = "a copy beside the target" if asked.on is None else redacted(parse_url(asked.on))
+            done = trial.rehearse(rehearsal, plans, where)
         for each in done:
             add_event(ledger, each.plan.name, rehearsal, REHEARSED, each.to_json())
         seal(ledger, rehearsal)
@@ -176,8 +225,10 @@ def _tables(store: TargetStore, plans: Sequence[Plan]) -> list[str]:
 class _Trial:
     """Run, verify, take back, on the copy that `options` name as target."""
 
-    def __init__(self, options: RunOptions, stop: StopToken, listen: Listener) -> None:
-        self._options = options
+    def __init__(self, options: RunOptions, samples: Mapping[str, Sampled], stop: StopToken, listen: Listener) -> None:
+        parts = {name: each.sample for name, each in samples.items() if each.sample is not None}
+        self._options = replace(options, samples=parts)
+        self._sampled = dict(samples)
         self._stop = stop
         self._listen = listen
         self._seconds: dict[str, dict[str, float]] = {}
@@ -189,13 +240,7 @@ class _Trial:
         for plan in plans:
             _require_new_run(plan, self._options)
         before = {plan.name: self._digests(plan) for plan in plans}
-        done = []
-        for plan in plans:
-            with self._timed(plan, "run"):
-                (summary,) = run([plan.mapping.path], self._options, stop=self._stop, listen=self._listen)
-            with self._timed(plan, "verify"):
-                found = verify_plan(plan, VerifyOptions(), self._watch)
-            done.append(Rehearsed(rehearsal, plan, place, summary, found, seconds=self._seconds[plan.name]))
+        done = [self._forth(rehearsal, plan, place) for plan in plans]
         for plan in reversed(plans):
             with self._timed(plan, "rollback"):
                 rollback(plan.mapping.path, self._options, Request(), stop=self._stop, listen=self._listen)
@@ -204,13 +249,36 @@ class _Trial:
                 each.restored = self._digests(each.plan) == before[each.plan.name]
         return done
 
-    def _digests(self, plan: Plan) -> dict[str, tuple[str, int]]:
-        """By table: the set digest of its rows within the scope, all columns, and how many rows cannot be read."""
+    def _forth(self, rehearsal: str, plan: Plan, place: str) -> Rehearsed:
+        """Run and verify one mapping; of a sample, also whether what is none of it was left alone."""
+        keys = keys_of(plan) if plan.name in self._options.samples else None
+        rest = None if keys is None else self._digests(plan, keys)
+        with self._timed(plan, "run"):
+            (summary,) = run([plan.mapping.path], self._options, stop=self._stop, listen=self._listen)
+        with self._timed(plan, "verify"):
+            found = verify_plan(plan, VerifyOptions(only_keys=keys), self._watch)
+        return Rehearsed(
+            rehearsal,
+            plan,
+            place,
+            summary,
+            found,
+            self._sampled.get(plan.name),
+            rest is None or self._digests(plan, keys) == rest,
+            seconds=self._seconds[plan.name],
+        )
+
+    def _digests(self, plan: Plan, but: Mapping[str, pa.Array] | None = None) -> dict[str, tuple[str, int]]:
+        """By table: the set digest of its rows within the scope, all columns, and how many rows cannot be read. `but`: without rows of these keys."""
+        contracts = {target.name: target.contract for target in plan.targets}
         found = {}
         for rows in kept_rows(plan.mapping, plan.target_url):
             total, unread = SetDigest(), 0
             for chunk in rows.chunks():
                 inside, broken = rows.split(chunk)
+                if but is not None:
+                    keys = key_digests(inside, contracts[rows.table.name])
+                    inside = inside.filter(pc.invert(pc.is_in(keys, value_set=but[rows.table.name])))
                 self._watch("target", inside.num_rows)
                 total = total + SetDigest.from_row_digests(row_digests(inside, rows.table.contract))
                 unread += broken.num_rows

@@ -6,10 +6,9 @@ reverse order. Counts and digests of the batch are taken back with them, and its
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -17,50 +16,19 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from migrate.checksum.set_digest import SetDigest
-from migrate.errors import RowsChanged, StateError
+from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.runs import Entry
 from migrate.rollback.images import Flags, Net, missing_columns, net_of, stands, untold_columns
 from migrate.rollback.records import undo_of
 from migrate.rollback.request import Request
+from migrate.rollback.staying import CHANGED, DELETED, HELD, Standing, findings, refusal
 from migrate.stores.port import ANOMALY, ORDINAL, TargetSession
-from migrate.stores.typed_keys import dump_key, key_text, load_key
+from migrate.stores.typed_keys import dump_key
 from migrate.values import TableShape
 from migrate.write.restore import Step, put_back, replaced, writable
 from migrate.write.transaction import BatchTransaction
-
-SHOWN = 20
-"""Rows that a refusal names in its text; all of them are in its `rows`."""
-_RULE: Final = "ROLLBACK"
-_STAYS: Final = "not taken back: "
-"""What the findings about rows that stay have in common."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A row that stays as it is: why, what was recorded of it before the run's change (None: it was not there), and what is there now."""
-
-    target: str
-    key: str
-    why: str
-    before: dict[str, Any] | None
-    found: dict[str, Any] | None
-
-    @property
-    def name(self) -> str:
-        """The key as people read it."""
-        return key_text(load_key(self.key))
-
-    def to_json(self) -> dict[str, Any]:
-        """As it goes into JSON documents."""
-        return {
-            "target": self.target,
-            "key": self.key,
-            "why": self.why,
-            "before": _plain(self.before),
-            "found": _plain(self.found),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +40,30 @@ class Rows:
     stored: pa.Table
     same: Flags
 
+    @property
+    def gone(self) -> Flags:
+        """Which rows the batch left, and are not there."""
+        gone = self.net.is_left.copy()
+        gone[np.asarray(self.stored[ORDINAL])] = False
+        return gone
+
     def changed(self) -> list[Standing]:
-        """The rows that somebody changed since."""
-        return [self.standing(int(at), "changed since") for at in np.flatnonzero(~self.same)]
+        """The rows that somebody changed or deleted since."""
+        return [self.standing(int(at), self.since(int(at))) for at in np.flatnonzero(~self.same)]
+
+    def since(self, at: int) -> str:
+        """What became of a row that is not as it was left."""
+        return DELETED if self.gone[at] else CHANGED
+
+    def only(self, keys: Collection[str]) -> Rows:
+        """Those with these keys, but for rows that are not there and were not there before: they are back, whoever took them away."""
+        wanted = np.asarray([_key_text(self.net.keys, at) in keys for at in range(len(self.same))], dtype=np.bool_)
+        wanted &= ~(self.gone & ~self.net.was_there)
+        at = np.asarray(self.stored[ORDINAL])
+        stored = self.stored.filter(pa.array(wanted[at]))
+        places = pa.array((np.cumsum(wanted) - 1)[at[wanted[at]]].astype(np.int64))
+        stored = stored.set_column(stored.column_names.index(ORDINAL), ORDINAL, places)
+        return Rows(self.shape, self.net.only(wanted), stored, self.same[wanted])
 
     def standing(self, at: int, why: str) -> Standing:
         """The row at this place, as one that stays."""
@@ -93,14 +82,25 @@ class Rows:
 
 
 class BatchRollback:
-    """Takes batches back through one session, one transaction each. `shapes`: the target tables, parents first."""
+    """Takes batches back through one session, one transaction each. `shapes`: the target tables, parents first.
 
-    def __init__(self, ledger: Ledger, run: str, shapes: Mapping[str, TableShape], request: Request) -> None:
+    `stayed`, by `applied_seq`: batches that are back but for these rows, of which only those that can go by now are touched.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: str,
+        shapes: Mapping[str, TableShape],
+        request: Request,
+        stayed: Mapping[int, Sequence[Standing]] = MappingProxyType({}),
+    ) -> None:
         self._ledger = ledger
         self._run = run
         self._shapes = dict(shapes)
         self._changed = request.changed
         self._whole = request.whole
+        self._stayed = stayed
 
     def hold(self, session: TargetSession, entry: Entry) -> list[Rows]:
         """Lock the rows of this batch, and hold them against its records; changes nothing. The caller began a transaction.
@@ -109,8 +109,8 @@ class BatchRollback:
         """
         locked = self.rows_of(session, entry, lock=True)
         staying = [row for each in locked for row in each.changed()]
-        if staying and self._changed == "refuse":
-            raise refusal(self._run, entry, staying)
+        if staying and self._refuses(entry):
+            raise refusal(self._run, _name(entry), staying)
         return locked
 
     def take_back(
@@ -122,14 +122,20 @@ class BatchRollback:
         """
         staying = [row for each in locked for row in each.changed()]
         staying += self._put_back(session, entry, locked)
-        self._forget_pending(session, entry)
-        record = transaction.record
-        record.counts = record.counts + -entry.counts
-        record.add_digests({name: SetDigest.parse(text) for name, text in entry.removed.items()})
-        record.remove_digests({name: SetDigest.parse(text) for name, text in entry.digests.items()})
+        record, stayed = transaction.record, self._stayed.get(entry.applied_seq, ())
+        if not stayed:
+            self._forget_pending(session, entry)
+            record.counts = record.counts + -entry.counts
+            record.add_digests({name: SetDigest.parse(text) for name, text in entry.removed.items()})
+            record.remove_digests({name: SetDigest.parse(text) for name, text in entry.digests.items()})
         if staying:
-            transaction.add_findings(_findings(staying))
-            record.counts = record.counts + Counts(warnings=len(staying))
+            transaction.add_findings(findings(staying))
+        # Each row that stays is warned of once, however often it is tried.
+        record.counts = record.counts + Counts(warnings=len(staying) - len(stayed))
+
+    def _refuses(self, entry: Entry) -> bool:
+        """Rows that stayed once were left on purpose; they are no reason to refuse what is tried again."""
+        return self._changed == "refuse" and entry.applied_seq not in self._stayed
 
     def rows_of(self, session: TargetSession, entry: Entry, *, lock: bool) -> list[Rows]:
         """The rows of this batch, each held against the record of how it was left; `lock`: locked, in the order of every writer."""
@@ -140,11 +146,17 @@ class BatchRollback:
                 f"batch {entry.pass_no}/{entry.range_no} cannot be taken back: table {gone[0]} is not there any more",
                 where=f"run {self._run}",
             )
-        return [
+        found = [
             self._held(session, net_of(chunks[name]), shape, lock=lock)
             for name, shape in self._shapes.items()
             if name in chunks
         ]
+        if entry.applied_seq not in self._stayed:
+            return found
+        keys: dict[str, set[str]] = {}
+        for row in self._stayed[entry.applied_seq]:
+            keys.setdefault(row.target, set()).add(row.key)
+        return [each.only(keys[each.shape.name]) for each in found if each.shape.name in keys]
 
     def _held(self, session: TargetSession, net: Net, shape: TableShape, *, lock: bool) -> Rows:
         missing = missing_columns(net.subject, shape)
@@ -173,14 +185,14 @@ class BatchRollback:
             return []
         by_name = {each.shape.name: each for each in locked}
         staying = [
-            by_name[step.shape.name].standing(_place(by_name[step.shape.name].net, step), f"held fast: {why.message}")
+            by_name[step.shape.name].standing(_place(by_name[step.shape.name].net, step), f"{HELD}: {why.message}")
             for step, why in stuck.steps
         ]
         if not self._whole:
             # What points at the row may be the run's own: with the row left behind, nothing would take it back any more.
-            raise refusal(self._run, entry, staying, next_step=_HELD_BY_OTHERS)
-        if self._changed == "refuse":
-            raise refusal(self._run, entry, staying)
+            raise refusal(self._run, _name(entry), staying, next_step=_HELD_BY_OTHERS)
+        if self._refuses(entry):
+            raise refusal(self._run, _name(entry), staying)
         return staying
 
     def _forget_pending(self, session: TargetSession, entry: Entry) -> None:
@@ -194,23 +206,14 @@ class BatchRollback:
         )
 
 
-_LOOK = "nothing of this batch was touched; look at these rows, then roll back again, or leave them as they are: --changed skip"
 _HELD_BY_OTHERS = (
     "nothing of this batch was touched; other rows point at these: give the command again with the batches that wrote those, or take all of"
     " the run back: migrate rollback without --pass and --batch"
 )
 
 
-def refusal(run: str, entry: Entry, rows: Sequence[Standing], *, next_step: str = _LOOK) -> RowsChanged:
-    """Why a batch is not taken back, with the names of the rows."""
-    shown = "".join(f"\n  {row.target} {row.name}: {row.why}" for row in rows[:SHOWN])
-    more = f"\n  … and {len(rows) - SHOWN} more (--json names all)" if len(rows) > SHOWN else ""
-    return RowsChanged(
-        f"batch {entry.pass_no}/{entry.range_no} is not taken back, rows of it are not as the run left them: {len(rows)}{shown}{more}",
-        [row.to_json() for row in rows],
-        where=f"run {run}",
-        next_step=next_step,
-    )
+def _name(entry: Entry) -> str:
+    return f"batch {entry.pass_no}/{entry.range_no}"
 
 
 def _removals(locked: Rows) -> list[Step]:
@@ -240,49 +243,3 @@ def _place(net: Net, step: Step) -> int:
 
 def _key_text(keys: pa.Table, at: int) -> str:
     return dump_key(tuple(column[at].as_py() for column in keys.columns))
-
-
-def rows_that_stayed(ledger: Ledger, run: str, pass_no: int) -> tuple[Standing, ...]:
-    """The rows that the batches of a rollback left, newest batch first, as the ledger has them: an attempt that died left rows too."""
-    finding = ledger.tables.finding
-    query = (
-        sa.select(finding.c.target, finding.c.unit_key, finding.c.reason, finding.c.value)
-        .where(finding.c.run == run, finding.c.pass_no == pass_no, finding.c.rule == _RULE)
-        .order_by(finding.c.range_no.desc(), finding.c.entry_no)
-    )
-    with ledger.reading() as connection:
-        return tuple(
-            Standing(row.target, row.unit_key, row.reason.removeprefix(_STAYS), **json.loads(row.value))
-            for row in connection.execute(query)
-        )
-
-
-def _findings(rows: Sequence[Standing]) -> pa.Table:
-    names = ("level", "unit_key", "target", "field", "rule", "reason", "value")
-    entries = [
-        {
-            "level": "warn",
-            "unit_key": row.key,
-            "target": row.target,
-            "field": None,
-            "rule": _RULE,
-            "reason": f"{_STAYS}{row.why}",
-            "value": json.dumps({"before": _plain(row.before), "found": _plain(row.found)}, ensure_ascii=False),
-        }
-        for row in rows
-    ]
-    return pa.Table.from_pylist(entries, pa.schema([(name, pa.string()) for name in names]))
-
-
-def _plain(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A row for JSON: numbers of any size and times as text."""
-    if row is None:
-        return None
-    return {
-        name: value
-        if value is None or isinstance(value, str | bool | int)
-        else value.hex()
-        if isinstance(value, bytes)
-        else str(value)
-        for name, value in row.items()
-    }

@@ -33,9 +33,14 @@ def dependants(path: Path, options: RunOptions, tables: Collection[str]) -> tupl
     Raises StateError when the mapping never ran.
     """
     with run_of(path, options) as (ledger, run):
-        newest = {each.mapping: each for each in all_runs(ledger) if each.mapping != run.mapping}
-        others = [found for name in newest if (found := current_run(ledger, name)) is not None]
-        pointing = [_of(ledger, other, tables, options) for other in sorted(others, key=lambda each: -each.created_ms)]
+        return dependants_of(ledger, run, options, tables)
+
+
+def dependants_of(ledger: Ledger, run: Run, options: RunOptions, tables: Collection[str]) -> tuple[Dependant, ...]:
+    """As `dependants`, of a run that is known."""
+    newest = {each.mapping: each for each in all_runs(ledger) if each.mapping != run.mapping}
+    others = [found for name in newest if (found := current_run(ledger, name)) is not None]
+    pointing = [_of(ledger, other, tables, options) for other in sorted(others, key=lambda each: -each.created_ms)]
     return tuple(each for each in pointing if each is not None)
 
 

@@ -7,7 +7,7 @@ against the before-image; a column that was added since must hold its default (d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,10 @@ class Net:
     def is_left(self) -> Flags:
         """Did the batch leave a row with this key?"""
         return _flags(pc.not_equal(self.last["op"], int(Op.DELETE)))
+
+    def only(self, wanted: Flags) -> Net:
+        """Those of the rows for which `wanted` is true."""
+        return replace(self, first=self.first.filter(pa.array(wanted)), last=self.last.filter(pa.array(wanted)))
 
     def before(self, names: Sequence[str]) -> pa.Table:
         """Of each row, how it was before the batch: those of `names` that were recorded, NULL where there was none."""

@@ -60,6 +60,14 @@ def require_undo(ledger: Ledger, run: str, entries: Sequence[Entry]) -> None:
             raise _unusable(run, entry, "were pruned")
 
 
+def is_pruned(ledger: Ledger, run: str, entries: Sequence[Entry]) -> bool:
+    """Were undo records of one of these batches dropped?"""
+    undo, wanted = ledger.tables.undo, {(each.pass_no, each.range_no) for each in entries}
+    query = sa.select(undo.c.pass_no, undo.c.range_no).where(undo.c.run == run, undo.c.payload.is_(None))
+    with ledger.reading() as connection:
+        return any((row.pass_no, row.range_no) in wanted for row in connection.execute(query))
+
+
 def _require_listed(run: str, entry: Entry, listed: Sequence[str]) -> None:
     if list(entry.undo) != list(listed):
         raise _unusable(run, entry, f"are not those that it recorded ({len(listed)} of {len(entry.undo)} are there)")

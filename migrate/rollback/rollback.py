@@ -24,18 +24,34 @@ from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary, summarise
 from migrate.errors import StateError
 from migrate.ledger.connection import Ledger
+from migrate.ledger.counts import Counts
 from migrate.ledger.lease import HeldLedger, Holding, held_by_another, read_lease
 from migrate.ledger.log import add_event, seal
-from migrate.ledger.runs import Entry, Pass, Run, State, begin_pass, end_pass, read_passes, read_run, set_state
+from migrate.ledger.runs import (
+    Entry,
+    Pass,
+    Run,
+    State,
+    begin_pass,
+    end_pass,
+    read_entries,
+    read_passes,
+    read_run,
+    set_state,
+)
 from migrate.ledger.standing import open_ranges, standing_entries
 from migrate.ledger.steering import lift_pause
+from migrate.rollback.again import Stayed, stayed
 from migrate.rollback.attempt import Attempt, attempting, refuse_paused
-from migrate.rollback.batch import BatchRollback, Standing, rows_that_stayed
+from migrate.rollback.batch import BatchRollback
+from migrate.rollback.dependants import dependants_of
+from migrate.rollback.held import holders
 from migrate.rollback.in_order import InOrder
-from migrate.rollback.records import require_undo
+from migrate.rollback.records import is_pruned, require_undo
 from migrate.rollback.request import Request
 from migrate.rollback.selection import selected
-from migrate.rollback.survey import Survey, require_still, rows_in_the_way
+from migrate.rollback.staying import Standing, refusal
+from migrate.rollback.survey import Survey, can_go_by_now, first_held, require_still, rows_in_the_way
 from migrate.values import TableShape
 
 
@@ -43,13 +59,14 @@ from migrate.values import TableShape
 class RolledBack:
     """What a rollback came to: how the run stands, how many batches and rows of the source went back now, and the rows that stay.
 
-    `staying` has those of earlier attempts at the same rollback too.
+    `staying` has those of earlier attempts too; `again` counts rows that had stayed before and are back now.
     """
 
     summary: RunSummary
     batches: int
     rows: int
     staying: tuple[Standing, ...]
+    again: int = 0
 
 
 def survey(path: Path, options: RunOptions, request: Request, *, rows: bool) -> Survey:
@@ -60,9 +77,10 @@ def survey(path: Path, options: RunOptions, request: Request, *, rows: bool) -> 
     with run_of(path, replace(options, pass_no=request.pass_no)) as (ledger, run):
         _refuse_held(ledger, run, read_lease(ledger, run.mapping))
         seen = _survey(ledger, run, request)
-        if not rows:
+        if not (rows and seen.entries):
             return seen
-        return replace(seen, in_the_way=tuple(rows_in_the_way(ledger, run.run, seen.entries, seen.shapes)))
+        pointing = holders(ledger, seen.shapes, dependants_of(ledger, run, options, seen.shapes))
+        return replace(seen, in_the_way=tuple(rows_in_the_way(ledger, seen, pointing)))
 
 
 def rollback(path: Path, options: RunOptions, request: Request, *, stop: StopToken, listen: Listener) -> RolledBack:
@@ -71,7 +89,8 @@ def rollback(path: Path, options: RunOptions, request: Request, *, stop: StopTok
     Raises:
         InputError: the run has no such pass or batch.
         StateError: there is no run, another process holds it, undo records cannot be used, or it cannot be taken back in that part.
-        RowsChanged: rows of a batch are not as the run left them; nothing of that batch was touched, newer ones went back.
+        RowsChanged: rows of a batch are not as the run left them; nothing of that batch was touched, newer ones went back. Or rows of other
+            tables point at some of them; then nothing was touched.
         Paused, Interrupted: stopped between two batches.
         EnvironmentFault: the database is out of reach after retries.
     """
@@ -79,12 +98,15 @@ def rollback(path: Path, options: RunOptions, request: Request, *, stop: StopTok
         # As for `run`: looked at before the run is judged, so that whoever takes the lease meanwhile is seen.
         holding = read_lease(ledger, named.mapping)
         run = read_run(ledger, named.run) or named
-        if run.state == "rolled_back":
-            return RolledBack(summarise(ledger, run), 0, 0, ())
+        left = stayed(ledger, run.run)
+        if run.state == "rolled_back" and not _may_try_again(left, holding, run, request):
+            return RolledBack(summarise(ledger, run), 0, 0, left.all_rows)
         _refuse_held(ledger, run, holding)
         seen = _survey(ledger, run, request)
-        if not (seen.entries or request.whole or run.state == "rolling_back"):
-            return RolledBack(summarise(ledger, run), 0, 0, ())
+        if not (seen.any or _unfinished(run, request)):
+            return RolledBack(summarise(ledger, run), 0, 0, left.all_rows)
+        if seen.entries and not (request.whole and request.changed == "skip"):
+            _refuse_pointed_at(ledger, run, options, seen, request)
         begun = _begun(ledger, run)
         if holding is not None and begun is not None:
             refuse_paused(run, holding.steering, begun.started_ms)
@@ -98,8 +120,36 @@ def rollback(path: Path, options: RunOptions, request: Request, *, stop: StopTok
             _take_back(attempt, seen, request)
             _finish(attempt, request)
         done = summarise(ledger, read_run(ledger, run.run) or run)
-        staying = rows_that_stayed(ledger, run.run, attempt.pass_no)
-        return RolledBack(done, len(seen.entries), seen.counts.read, staying)
+        left = stayed(ledger, run.run)
+        tried, still = (
+            sum(len(each.rows.get(entry.applied_seq, ())) for entry in seen.again) for each in (seen.stayed, left)
+        )
+        return RolledBack(done, len(seen.entries), seen.counts.read, left.all_rows, tried - still)
+
+
+def _may_try_again(left: Stayed, holding: Holding | None, run: Run, request: Request) -> bool:
+    """Rows that stayed of the newest run may go by now; an older run is history."""
+    return bool(left.entries) and request.whole and holding is not None and holding.run == run.run
+
+
+def _unfinished(run: Run, request: Request) -> bool:
+    """Is there something to end, though no batch is left?"""
+    return run.state == "rolling_back" or (request.whole and run.state != "rolled_back")
+
+
+def _refuse_pointed_at(ledger: Ledger, run: Run, options: RunOptions, seen: Survey, request: Request) -> None:
+    """Raise RowsChanged where the database would not delete a row for the sake of other tables' rows."""
+    pointing = dependants_of(ledger, run, options, seen.shapes)
+    held = first_held(ledger, seen, holders(ledger, seen.shapes, pointing))
+    if held:
+        commands = "; ".join(each.command for each in pointing)
+        leave = ", or leave these rows as they are: --changed skip" if request.whole else ""
+        raise refusal(
+            run.run,
+            request.what if request.whole else f"{request.what} of the run",
+            held,
+            next_step=f"nothing was touched; first take back what points at them: {commands or 'those rows are of no mapping'}{leave}",
+        )
 
 
 def _refuse_held(ledger: Ledger, run: Run, holding: Holding | None) -> None:
@@ -120,9 +170,23 @@ def _refuse_held(ledger: Ledger, run: Run, holding: Holding | None) -> None:
 def _survey(ledger: Ledger, run: Run, request: Request) -> Survey:
     entries = selected(ledger, run, request)
     require_undo(ledger, run.run, entries)
-    shapes = _shapes(ledger, entries)
+    left = stayed(ledger, run.run)
+    again = _to_try_again(ledger, run, left) if request.whole else ()
+    shapes = _shapes(ledger, [*entries, *again])
     require_still(run.run, shapes)
-    return Survey(run.mapping, run.run, run.state, entries, shapes)
+    return Survey(run.mapping, run.run, run.state, entries, shapes, stayed=left, again=again)
+
+
+def _to_try_again(ledger: Ledger, run: Run, left: Stayed) -> tuple[Entry, ...]:
+    """All batches with rows that stayed, if one of these can go by now: with it, those that an older batch has to put back may go too."""
+    begun = _begun(ledger, run)
+    mine = set() if begun is None else {each.range_no for each in read_entries(ledger, run.run, begun.number)}
+    entries = tuple(each for each in left.entries if each.applied_seq not in mine)
+    # Who dropped the undo records has signed for what stays.
+    if not entries or is_pruned(ledger, run.run, entries):
+        return ()
+    shapes = _shapes(ledger, entries)
+    return entries if can_go_by_now(ledger, run.run, entries, left, shapes) else ()
 
 
 def _shapes(ledger: Ledger, entries: Sequence[Entry]) -> dict[str, TableShape]:
@@ -140,9 +204,16 @@ def _begun(ledger: Ledger, run: Run) -> Pass | None:
 
 def _take_back(attempt: Attempt, seen: Survey, request: Request) -> None:
     attempt.listen(PhaseStarted(seen.mapping, "rollback"))
-    batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, request)
+    tried = {each.applied_seq: seen.stayed.rows[each.applied_seq] for each in seen.again}
+    # They were counted when their batch went back.
+    again = (
+        replace(each, counts=Counts(read=len(tried[each.applied_seq]), targets=each.counts.targets))
+        for each in seen.again
+    )
+    entries = sorted([*seen.entries, *again], key=lambda each: -each.applied_seq)
+    batches = BatchRollback(attempt.ledger, seen.run, seen.shapes, request, tried)
     passes = read_passes(attempt.ledger, seen.run)
-    InOrder(attempt, batches, passes, seen.shapes).take_back(seen.entries)
+    InOrder(attempt, batches, passes, seen.shapes).take_back(entries)
 
 
 def _finish(attempt: Attempt, request: Request) -> None:

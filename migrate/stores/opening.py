@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from migrate.errors import InputError, UnknownTable
 from migrate.stores.names import nearest_table
 from migrate.stores.port import SourceStore, TargetStore
+from migrate.stores.sampled import SampledSource
 from migrate.stores.urls import dialect_of, parse_url, sqlite_path
 from migrate.values import SourceSpec
 
@@ -25,7 +26,7 @@ _FILES: Final = "migrate.stores.files"
 
 
 def open_source(spec: SourceSpec) -> SourceStore:
-    """The source that `spec` names, with its shape read.
+    """The source that `spec` names, with its shape read; of a sample its rows only.
 
     Raises:
         InputError: not exactly one of table, query, files; no such table or file; a query without a key.
@@ -33,6 +34,11 @@ def open_source(spec: SourceSpec) -> SourceStore:
     """
     if sum(part is not None for part in (spec.table, spec.query, spec.files)) != 1:
         raise InputError("a source is exactly one of table, query, files")
+    whole = _whole_source(spec)
+    return whole if spec.sample is None else SampledSource(whole, spec.sample)
+
+
+def _whole_source(spec: SourceSpec) -> SourceStore:
     if spec.files is not None:
         return cast("SourceStore", _module(_FILES).open_source(spec))
     if spec.url is None:

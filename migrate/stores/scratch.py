@@ -22,14 +22,13 @@ PREFIX: Final = "migrate_scratch_"
 
 @contextmanager
 def scratch_table(store: TargetStore, shape: TableShape, name: str) -> Iterator[TableShape]:
-    """The shape of a new empty table like `shape`, in the same schema, which is dropped behind the block. One of that name is dropped first.
+    """The shape of a new empty table like `shape`, in the same schema, which is dropped behind the block.
 
-    `name`: what to append to `PREFIX`. Raises EnvironmentFault where the user may not make tables.
+    `name`: what to append to `PREFIX`, of no other table. Raises EnvironmentFault where the user may not make tables.
     """
     schema, dot, _ = shape.name.rpartition(".")
     place = f"{schema}{dot}{PREFIX}{name}"
     dropping = f"DROP TABLE IF EXISTS {_table(store, place)}"
-    _run(store, dropping)
     _run(store, _definition(store, shape, place))
     try:
         made = store.describe(place)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.checksum.vectorised import key_digests
 from migrate.mapping.duck import connect, quoted
 from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
@@ -30,11 +31,15 @@ class StoredChunk:
 
 
 class Stored:
-    """One reader of one target table; every walk sees the same snapshot. For one thread at a time."""
+    """One reader of one target table; every walk sees the same snapshot. For one thread at a time.
 
-    def __init__(self, target: WriteTarget, url: str) -> None:
+    `only_keys`: the digests of those keys to whose rows `chunks` is confined, if not all are meant.
+    """
+
+    def __init__(self, target: WriteTarget, url: str, only_keys: pa.Array | None = None) -> None:
         self._place = Place("target", target.name, _equality(target))
         self._contract = target.contract
+        self._only_keys = only_keys
         self._columns = tuple(name for name, _ in target.contract.columns)
         self._scope = target.scope_sql
         self._scoped = [name for name in self._columns if self._scope is not None and name in self._scope]
@@ -63,12 +68,17 @@ class Stored:
         """All of the table that the mapping answers for."""
         for batch in self._reader.scan(self._columns, CHUNK_BYTES):
             rows, broken = split_unreadable(pa.Table.from_batches([batch]))
-            yield StoredChunk(self._inside(rows.drop_columns([ANOMALY])), self._perhaps_inside(broken))
+            yield StoredChunk(self._meant(self._inside(rows.drop_columns([ANOMALY]))), self._perhaps_inside(broken))
 
     def close(self) -> None:
         """Free the connection."""
         self._reader.close()
         self._connection.close()
+
+    def _meant(self, rows: pa.Table) -> pa.Table:
+        if self._only_keys is None:
+            return rows
+        return rows.filter(pc.is_in(key_digests(rows, self._contract), value_set=self._only_keys))
 
     def _inside(self, rows: pa.Table) -> pa.Table:
         inside = self._in_scope(rows)

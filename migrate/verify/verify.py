@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -57,7 +57,8 @@ class VerifyOptions:
     """`source`, `target`, `ledger_schema` as for a run. `most_differences`: how many are listed; counts are exact all the same.
 
     `scan`: who sums up the rows of the target, this process or the database. `live`: both sides still change. `state`: a file that keeps what is
-    summed up, for the case that the verification is killed.
+    summed up, for the case that the verification is killed. `only_keys`, by target: the digests of
+    those keys whose stored rows are looked at, where the source is a sample; default: all within the scope.
     """
 
     source: str | None = None
@@ -68,6 +69,7 @@ class VerifyOptions:
     scan: Scan = "auto"
     live: bool = False
     state: StateAt | None = None
+    only_keys: Mapping[str, pa.Array] | None = None
 
 
 def verify(path: Path, options: VerifyOptions, watch: Watch = unwatched) -> Verification:
@@ -131,12 +133,12 @@ class _Verifier:
             replay = open_now.enter_context(closing(Replay(self._plan)))
             began = replay.now()
             stored = {
-                target.name: open_now.enter_context(closing(Stored(target, self._plan.target_url)))
-                for target in self._plan.targets
+                target.name: open_now.enter_context(closing(self._stored(target))) for target in self._plan.targets
             }
             totals = compile_totals(self._plan.mapping, self._plan.target_shapes)
-            # Who keeps the rows has to see them.
-            how = self._options.scan if self._keep is kept_nowhere else "stream"
+            # Who keeps the rows or chooses among them has to see them.
+            seen = self._keep is not kept_nowhere or self._options.only_keys is not None
+            how = "stream" if seen else self._options.scan
             scan = TargetScan(self._plan, self._nonce, totals, how, self._keep)
             target = open_now.enter_context(closing(scan))
             pieces = pieces_of(self._state, self._plan, replay, stored)
@@ -158,6 +160,10 @@ class _Verifier:
             coverage = (self._source_coverage(source, said), *target.coverage)
         keys = None if compared is None else {name: found.keys for name, found in compared.items() if found.keys}
         return Looked(self._verification(log, began, time.monotonic() - clock, coverage), keys)
+
+    def _stored(self, target: WriteTarget) -> Stored:
+        keys = self._options.only_keys
+        return Stored(target, self._plan.target_url, None if keys is None else keys[target.name])
 
     def _sum_up(self, opened: _Opened, source: SourceScan, target: TargetScan) -> bool:
         """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""

@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from migrate.errors import ConstraintViolation
-from migrate.stores.port import TargetSession
+from migrate.stores.port import ORDINAL, TargetSession
 from migrate.values import TableShape
 
 How = Literal["delete", "update", "insert"]
@@ -42,28 +42,47 @@ class Stuck:
 
 
 def put_back(session: TargetSession, steps: Sequence[Step]) -> Stuck | None:
-    """Do all steps at once, in the order given; where the database refuses that, row by row until none moves any more."""
+    """Do all steps at once, in the order given; where the database refuses that, row by row until none moves any more.
+
+    A row that frees a unique value goes before the one that takes it, and each round goes the other way than the one before: so a chain of
+    rows, each of which waits for the next, is done in two rounds and not in as many as it has rows.
+    """
     if attempt(session, steps) is None:
         return None
-    left = [each for step in steps for each in single_rows(step)]
+    left = _freeing_first(session, [each for step in steps for each in single_rows(step)])
     while left:
         outcomes = [(step, _alone(session, step)) for step in left]
         refused = [(step, why) for step, why in outcomes if why is not None]
         if len(refused) == len(left):
             return Stuck(tuple(refused))
-        left = [step for step, _ in refused]
+        left = [step for step, _ in reversed(refused)]
     return None
 
 
 def replaced(session: TargetSession, stuck: Stuck) -> bool:
     """Take rows that could not go one by one all away and bring them back as they were: rows that exchanged unique values need it.
 
-    False, with nothing changed, where the database refuses that too.
+    Rows at which others point cannot go away; of those, unique values that may be NULL are let go first. False, with nothing changed, where
+    the database refuses that too.
     """
     steps = [step for step, _ in stuck.steps]
     away = [Step("delete", each.shape, each.key, each.rows.select(each.key)) for each in steps if each.how != "insert"]
     back = [Step("insert", each.shape, each.key, each.rows) for each in reversed(steps) if each.how != "delete"]
-    return attempt(session, [*away, *back]) is None
+    if attempt(session, [*away, *back]) is None:
+        return True
+    loose = [_without_uniques(each) for each in steps if each.how == "update"]
+    return bool(loose) and attempt(session, [*loose, *steps]) is None
+
+
+def _without_uniques(step: Step) -> Step:
+    """The step, with NULL in the unique columns that may be NULL."""
+    rows = step.rows
+    for name in {name for unique in _uniques(step) for name in unique if name not in step.key}:
+        column = step.shape.column(name)
+        if column.nullable and name in rows.column_names:
+            at = rows.column_names.index(name)
+            rows = rows.set_column(at, name, pa.nulls(rows.num_rows, rows[name].type))
+    return replace(step, rows=rows)
 
 
 def attempt(session: TargetSession, steps: Sequence[Step]) -> ConstraintViolation | None:
@@ -99,6 +118,70 @@ def _alone(session: TargetSession, step: Step) -> ConstraintViolation | None:
 def single_rows(step: Step) -> Iterator[Step]:
     """The step, a row at a time."""
     return (replace(step, rows=step.rows.slice(at, 1)) for at in range(step.rows.num_rows))
+
+
+def _freeing_first(session: TargetSession, steps: Sequence[Step]) -> list[Step]:
+    """The same steps of one row each, in an order in which unique values are free when they are taken, as far as there is one.
+
+    It only saves attempts: whether two values are one, the database decides by its own collation.
+    """
+    holders = _holders(session, steps)
+    waits = [
+        [holder for value in _taken(step) if (holder := holders.get(value, at)) != at] for at, step in enumerate(steps)
+    ]
+    order: dict[int, None] = {}
+    begun: set[int] = set()
+    for first in range(len(steps)):
+        path = [first]
+        while path:
+            at = path[-1]
+            begun.add(at)
+            following = next((each for each in waits[at] if each not in begun), None)
+            if following is None:
+                order[path.pop()] = None
+            else:
+                path.append(following)
+    return [steps[at] for at in order]
+
+
+_Value = tuple[str, tuple[str, ...], tuple[object, ...]]
+"""A table, columns that are unique together, and what they hold."""
+
+
+def _holders(session: TargetSession, steps: Sequence[Step]) -> dict[_Value, int]:
+    """Which of the steps changes the row that holds a unique value now, by its place among them."""
+    found: dict[_Value, int] = {}
+    by_table: dict[tuple[str, How], list[int]] = {}
+    for at, step in enumerate(steps):
+        if step.how != "insert" and _uniques(step):
+            by_table.setdefault((step.shape.name, step.how), []).append(at)
+    for places in by_table.values():
+        step = steps[places[0]]
+        keys = pa.concat_tables([steps[at].rows.select(step.key) for at in places])
+        columns = tuple(dict.fromkeys(name for unique in _uniques(step) for name in unique))
+        stored = session.fetch(step.shape, step.key, keys, lock=False, columns=columns)
+        for unique in _uniques(step):
+            values = zip(*(stored[name].to_pylist() for name in unique), strict=True)
+            for ordinal, value in zip(stored[ORDINAL].to_pylist(), values, strict=True):
+                found[step.shape.name, unique, value] = places[ordinal]
+    return found
+
+
+def _taken(step: Step) -> list[_Value]:
+    """The unique values that a row of one step takes."""
+    if step.how == "delete":
+        return []
+    known = set(step.rows.column_names)
+    return [
+        (step.shape.name, unique, tuple(step.rows[name][0].as_py() for name in unique))
+        for unique in _uniques(step)
+        if known.issuperset(unique)
+    ]
+
+
+def _uniques(step: Step) -> list[tuple[str, ...]]:
+    """Columns that are unique together, other than those by which the step finds its rows."""
+    return [key.columns for key in step.shape.unique_keys if set(key.columns) != set(step.key)]
 
 
 def writable(shape: TableShape) -> tuple[str, ...]:

@@ -53,3 +53,28 @@ def test_a_rehearsal_is_shown_and_kept(migrate: Migrate, project: Path) -> None:
     assert migrate("ledger", "verify", "mapping.yaml").code == 0
     assert [path.name for path in project.iterdir() if "rehearsal" in path.name] == []
     assert migrate("rehearse", "mapping.yaml", "--on", "sqlite:///new.db").code == 2
+
+
+SAMPLED = """\
+mapping read rejected verdict as before run verify rollback look again
+bills 2 1 EQUAL yes N s N s N s N s
+
+bills: a sample, 2 of 6 source rows, in 2 key ranges spread over all; the rest was not looked at
+ at full size, about: run N s, verify N s, rollback N s, look again N s (measured × 3.0, by rows of the source; look again as measured)
+
+rehearsed: it was run, verified and taken back, and the copy is as it was; the target's log has it
+"""
+
+
+def test_a_sample_is_called_a_sample(migrate: Migrate, project: Path) -> None:
+    """How much of the source it was, and what all of it would take; a size that is none is a usage error."""
+    assert project.exists()
+    done = migrate("rehearse", "mapping.yaml", "--sample", "2", COLUMNS="200")
+    assert (done.code, re.sub(" +", " ", steady(done.out))) == (0, SAMPLED)
+    (evidence,) = json.loads(migrate("rehearse", "mapping.yaml", "--sample", "40%", "--json").out)["rehearsals"]
+    assert (evidence["whole"], evidence["sample"]["of"], evidence["at_full_size"]["rows"]) == (False, 6, 6)
+    (whole,) = json.loads(migrate("rehearse", "mapping.yaml", "--json").out)["rehearsals"]
+    assert (whole["whole"], whole["sample"], whole["at_full_size"]["seconds"]) == (True, None, whole["seconds"])
+    for wrong in ("0", "0%", "-5", "101%", "some", "1.5", "５"):
+        refused = migrate("rehearse", "mapping.yaml", "--sample", wrong)
+        assert (refused.code, "Traceback" in refused.err) == (2, False), wrong

@@ -70,7 +70,7 @@ def test_a_dry_run_says_what_would_go_back_and_what_is_in_the_way(migrate: Migra
     assert held.code == 4
     assert steady(held.out) == (
         "would take back run RUN of bills (batches: 1, source rows: 6) in paid\n"
-        "rows that are not as the run left them: 1\n"
+        "rows that stand in the way: 1\n"
         "\n"
         "paid  2  changed since\n"
         "  before the run  no such row\n"
@@ -135,7 +135,7 @@ def test_only_rollback_goes_on_with_a_run_that_is_rolling_back(
     stands = migrate("status", "mapping.yaml").out.splitlines()
     assert stands[0].startswith("bills  rolling back  ")
     # The first line of the reason says how many rows; what they are, and how much of the run is left, is no progress of the rollback.
-    assert stands[1].endswith("is not taken back, rows of it are not as the run left them: 1")
+    assert stands[1].endswith("is not taken back, rows of it stand in the way: 1 changed since")
     assert stands[2].split()[0] == "read"
     refused = migrate(*command, "mapping.yaml")
     assert refused.code == 4

@@ -2,7 +2,7 @@
 
 - The target is a function of the committed entries: the undo records of the batches that stand describe every row, and lead back to what was there.
 - Counts add up, each claim has its entry, the chain verifies, and `status` says what is so.
-- A rollback leaves rows alone that somebody changed.
+- A rollback leaves rows alone that somebody changed, unless they are as the run left them again.
 - A run that says complete has left what an undisturbed one leaves.
 """
 
@@ -111,6 +111,8 @@ class Story(RuleBasedStateMachine):
         self.before = Content.read(self.plan).rows["doc"]
         # Of each row that somebody changed: the newest batch before that.
         self.changed: dict[Key, int] = {}
+        # Of each row that a rollback left: how it would have been else. A later one may take it back after all.
+        self.stayed: dict[Key, dict[str, Any] | None] = {}
 
     def teardown(self) -> None:
         """Whatever happened, the whole rollback ends it."""
@@ -145,9 +147,14 @@ class Story(RuleBasedStateMachine):
         assert_allowed(ending, InputError=2)
         now = self.content()
         for key in theirs:
-            assert now.get(key) == left.get(key), f"the rollback touched {key}, which somebody changed"
+            if now.get(key) != left.get(key):
+                assert request.whole, f"a part of a rollback touched {key}, which was left"
+                assert key in self.stayed, f"the rollback touched {key}, which somebody changed"
+                assert now.get(key) == self.stayed.pop(key), f"{key} is neither as it was left nor as before"
+                self._keep(key, now)
         # Who points at what was left, or changed it, is somebody else; the row is part of what was there from now on.
         for key in self._left_behind(seen):
+            self.stayed.setdefault(key, self.before.get(key))
             self._keep(key, now)
         if (request.whole, ending.code) == (True, 0):
             assert self.state() == "rolled_back"

@@ -10,7 +10,7 @@ import pytest
 
 from migrate.engine.options import RunOptions
 from migrate.engine.stop import StopToken
-from migrate.rehearsal.rehearse import Rehearsed, rehearse
+from migrate.rehearsal.rehearse import Asked, Rehearsed, rehearse
 from tests.rig.back import rolled_back, table_digests
 from tests.rig.database import Database
 from tests.rig.kept import checked, created, ran, restored
@@ -58,7 +58,7 @@ def odd_table(target: Database) -> str:
 def rehearsed(folder: Path, source: str, target: str) -> Rehearsed:
     """The rehearsal of the mapping in `folder`, on a copy that is made for it."""
     options = RunOptions(source=source, target=target, batch_rows=7)
-    (done,) = rehearse([folder / "mapping.yaml"], options, None, stop=StopToken(), listen=lambda _: None)
+    (done,) = rehearse([folder / "mapping.yaml"], options, Asked(), stop=StopToken(), listen=lambda _: None)
     return done
 
 

@@ -110,6 +110,25 @@ def test_rows_that_exchanged_unique_values_and_parents_go_back(tmp_path: Path, d
     assert Content.read(plan) == content
 
 
+def test_rows_of_two_batches_exchange_unique_values(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the other, in a transaction of its own: what is left over of all batches is brought back at once."""
+    monkeypatch.setattr("migrate.backup.rounds.BATCH_ROWS", 1)
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
+    content = Content.read(plan)
+    created(tmp_path, database_url)
+    one, other = (target.rows(f"SELECT n FROM doc WHERE k = '{k}'")[0]["n"] for k in "ab")
+    target.run(
+        "UPDATE doc SET n = 100 WHERE k = 'a'",
+        f"UPDATE doc SET n = {one} WHERE k = 'b'",
+        f"UPDATE doc SET n = {other} WHERE k = 'a'",
+    )
+    restored(tmp_path, database_url)
+    assert Content.read(plan) == content
+
+
 SCOPED = MAPPING.format(mode="update").replace(
     "    fields: {k: k, n: n, c", "    scope: \"c = 'old'\"\n    fields: {k: k, n: n, c"
 )
@@ -214,6 +233,23 @@ def test_rows_that_do_not_come_back_as_they_were_are_found(tmp_path: Path, datab
     assert [row["kind"] for row in target.rows("SELECT kind FROM migrate_event ORDER BY event_no")][
         -1
     ] == "backup-failed"
+
+
+def test_two_checks_at_once_do_not_meet(tmp_path: Path, database_url: str) -> None:
+    """While one check has its scratch table, another one of the same backup comes and goes: both hold, and no table is left."""
+    target = Database(database_url)
+    prepared(tmp_path, target, MAPPING.format(mode="update"))
+    created(tmp_path, database_url)
+    others: list[bool] = []
+
+    def watch(_rows: int) -> None:
+        if not others and scratch_tables(target):
+            others.append(False)
+            others.append(checked(tmp_path, database_url).current)
+
+    assert checked(tmp_path, database_url, watch=watch).current
+    assert others == [False, True]
+    assert scratch_tables(target) == []
 
 
 def test_a_half_written_backup_is_none(tmp_path: Path, sqlite_url: str) -> None:

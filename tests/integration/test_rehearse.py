@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from migrate.engine.options import RunOptions
 from migrate.engine.run import run
 from migrate.engine.stop import StopToken
 from migrate.errors import InputError, Interrupted, Paused, StateError
-from migrate.rehearsal.rehearse import Rehearsed, rehearse
+from migrate.rehearsal.rehearse import Asked, Rehearsed, rehearse
+from migrate.rehearsal.sample import Wanted
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
 from tests.rig.back import log_verdict, table_digests
@@ -49,10 +52,13 @@ class Site:
         for path, text in zip(self.paths, (HEADS, LINES), strict=True):
             path.write_text(text, encoding="utf-8")
 
-    def rehearse(self, *paths: Path, on: str | None = None, stop: StopToken | None = None) -> list[Rehearsed]:
+    def rehearse(
+        self, *paths: Path, on: str | None = None, sample: Wanted | None = None, stop: StopToken | None = None
+    ) -> list[Rehearsed]:
         """The rehearsal of these mappings (default: all)."""
         options = RunOptions(source=self.source, target=self.url, batch_rows=7)
-        return rehearse(paths or self.paths, options, on, stop=stop or StopToken(), listen=lambda _: None)
+        asked = Asked(on, sample)
+        return rehearse(paths or self.paths, options, asked, stop=stop or StopToken(), listen=lambda _: None)
 
     def rows(self) -> dict[str, str]:
         """Digests of all tables that are not the ledger's."""
@@ -209,7 +215,7 @@ def test_a_copy_is_read_by_whoever_reads_the_original(tmp_path: Path, sqlite_url
         modes.update(stat.S_IMODE((site.place / name).stat().st_mode) for name in site.left_over())
 
     options = RunOptions(source=site.source, target=site.url)
-    rehearse(site.paths[:1], options, None, stop=StopToken(), listen=listen)
+    rehearse(site.paths[:1], options, Asked(), stop=StopToken(), listen=listen)
     assert modes == {0o600}
 
 
@@ -225,6 +231,92 @@ def test_a_copy_that_is_not_as_it_was_is_told(
             copy.run("INSERT INTO head (id, name) VALUES (999, 'left')")
 
     options = RunOptions(source=site.source, target=site.url)
-    (heads,) = rehearse(site.paths[:1], options, copy.url, stop=StopToken(), listen=leave_a_row)
+    (heads,) = rehearse(site.paths[:1], options, Asked(copy.url), stop=StopToken(), listen=leave_a_row)
     assert (heads.verdict, heads.restored, heads.exit_code) == ("EQUAL", False, 1)
     assert '"restored":false' in site.events()[0]["detail"]
+
+
+def test_a_sample_is_verified_as_a_sample(site: Site) -> None:
+    """A third of the rows, from eight places: verified and taken back as all would be, whatever else is within the scope; the evidence says that it was a sample."""
+    site.target.run("INSERT INTO head (id, name) VALUES (997, 'of nobody')")
+    before = site.rows()
+    (heads,) = site.rehearse(site.paths[0], sample=16)
+    assert (heads.verdict, heads.restored, heads.rest_untouched, heads.exit_code) == ("EQUAL", True, True, 0)
+    assert heads.sample is not None
+    assert (heads.summary.counts.read, heads.full_rows, len(heads.sample.ranges)) == (16, 60, 8)
+    # Two of each seven or eight, from the first row on.
+    assert [each.upto for each in heads.sample.ranges] == [(1,), (8,), (16,), (23,), (31,), (38,), (46,), (53,)]
+    assert heads.full_seconds["run"] == pytest.approx(heads.seconds["run"] * 60 / 16)
+    assert heads.full_seconds["verify_again"] == heads.seconds["verify_again"]
+    evidence = json.loads(site.events()[0]["detail"])
+    assert (evidence["whole"], evidence["fingerprint"]) == (False, heads.plan.fingerprint)
+    assert evidence["sample"] == {"rows": 16, "of": 60, "ranges": 8, "rest_untouched": True}
+    assert evidence["at_full_size"]["rows"] == 60
+    assert site.rows() == before
+
+
+def test_a_sample_is_not_lenient(site: Site, new_database: Callable[[str], str], database_kind: str) -> None:
+    """A row of the sample that is altered between run and verification is DIFFERENT; one that is none of it and is altered is told as well."""
+    copy = Database(new_database(database_kind))
+    make_tables(copy)
+    copy.run("INSERT INTO head (id, name) VALUES (997, 'of nobody')")
+    spoiling = ["UPDATE head SET name = 'spoilt' WHERE id = 23", "UPDATE head SET name = 'spoilt' WHERE id = 997"]
+
+    def spoil(event: object) -> None:
+        if isinstance(event, Notice) and event.message == "rehearsal: verify":
+            copy.run(spoiling.pop())
+        elif isinstance(event, Notice) and event.message == "rehearsal: rollback":
+            copy.run("UPDATE head SET name = 'beta' WHERE name = 'spoilt' AND id < 900")
+            copy.run("UPDATE head SET name = '贝塔 100%' WHERE name = 'beta'")
+
+    options, asked = RunOptions(source=site.source, target=site.url), Asked(copy.url, 16)
+    (beside,) = rehearse(site.paths[:1], options, asked, stop=StopToken(), listen=spoil)
+    assert (beside.verdict, beside.rest_untouched, beside.exit_code) == ("EQUAL", False, 1)
+    (within,) = rehearse(site.paths[:1], options, asked, stop=StopToken(), listen=spoil)
+    assert (within.verdict, within.rest_untouched, within.exit_code) == ("DIFFERENT", True, 1)
+
+
+def test_parents_are_rehearsed_whole(site: Site) -> None:
+    """Lines of a sample find their heads: what others of the rehearsal point at is run whole, and the evidence says which is which."""
+    heads, lines = site.rehearse(sample=Decimal("0.25"))
+    assert (heads.sample, heads.summary.counts.read, heads.full_rows) == (None, 60, 60)
+    assert lines.sample is not None
+    assert (lines.summary.counts.read, lines.full_rows) == (16, 60)
+    assert [(each.verdict, each.restored) for each in (heads, lines)] == [("EQUAL", True)] * 2
+    assert [json.loads(each["detail"])["whole"] for each in site.events()] == [True, False]
+
+
+def test_a_sample_that_is_all_is_the_whole(site: Site) -> None:
+    """As many rows as there are, or more, is no sample."""
+    for wanted in (60, 61, Decimal(1), 57):
+        (heads,) = site.rehearse(site.paths[0], sample=wanted)
+        assert (heads.sample, heads.summary.counts.read, heads.verdict) == (None, 60, "EQUAL")
+
+
+def test_groups_are_sampled_whole(site: Site) -> None:
+    """A sample never cuts a group, so a grouped target is verified as in the whole."""
+    source = Database(site.source)
+    source.run("CREATE TABLE grouped (g integer, id integer, PRIMARY KEY (g, id))")
+    source.insert("grouped", [{"g": n // 5, "id": n} for n in range(60)])
+    site.paths[0].write_text(
+        """
+mapping: heads
+source: {table: grouped, key: [g, id]}
+targets:
+  - {table: head, key: [id], one_row_per: [g], scope: "id < 4000", fields: {id: {sql: "3000 + g"}, name: {sql: "cast(count(*) as varchar)"}}}
+""",
+        encoding="utf-8",
+    )
+    (heads,) = site.rehearse(site.paths[0], sample=10)
+    assert (heads.verdict, heads.restored) == ("EQUAL", True)
+    assert heads.summary.counts.read == 20
+
+
+def test_rows_that_cannot_be_found_again_are_no_sample(site: Site) -> None:
+    """A source without a key is refused before anything is copied."""
+    source = Database(site.source)
+    source.run("CREATE TABLE heap (id integer, name text)")
+    site.paths[0].write_text(HEADS.replace("table: src, key: [id]", "table: heap"), encoding="utf-8")
+    with pytest.raises(InputError, match="there is no sample of it"):
+        site.rehearse(site.paths[0], sample=6)
+    assert site.left_over() == []

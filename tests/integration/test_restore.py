@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from migrate.stores.opening import open_target
 from migrate.stores.port import TargetSession
@@ -105,3 +108,52 @@ def test_rows_that_exchanged_unique_values_are_taken_away_and_brought_back(datab
 
     assert within(database, exchange) is None
     assert nodes(database) == [(1, 1, None), (2, 2, None)]
+
+
+def test_rows_at_which_others_point_exchange_unique_values(database_url: str) -> None:
+    """They cannot be taken away; what may be NULL is let go for the moment."""
+    database = Database(database_url)
+    database.run(TABLE)
+    for k, u, up in ((1, 2, None), (2, 1, None), (3, None, 1), (4, None, 2)):
+        database.insert("node", [{"k": k, "u": u, "up": up}])
+
+    def exchange(session: TargetSession, shape: TableShape) -> Stuck | None:
+        stuck = put_back(session, [step(shape, "update", {"k": 1, "u": 1, "up": None}, {"k": 2, "u": 2, "up": None})])
+        return stuck if stuck is None or not replaced(session, stuck) else None
+
+    assert within(database, exchange) is None
+    assert nodes(database) == [(1, 1, None), (2, 2, None), (3, None, 1), (4, None, 2)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_long_chain_of_unique_values_takes_few_attempts(database_url: str, seed: int) -> None:
+    """Each of sixty rows takes the value of the next one, in whatever order they are named: each is tried once, and not as often as there are rows."""
+    database = Database(database_url)
+    database.run(TABLE)
+    database.insert("node", [{"k": k, "u": k + 1, "up": None} for k in range(60)])
+    rows = [{"k": k, "u": k + 2} for k in range(60)]
+    random.Random(seed).shuffle(rows)
+    tried: list[str] = []
+
+    def chain(session: TargetSession, shape: TableShape) -> Stuck | None:
+        with counted(session, tried):
+            return put_back(session, [step(shape, "update", *rows)])
+
+    assert within(database, chain) is None
+    assert [u for _, u, _ in nodes(database)] == [k + 2 for k in range(60)]
+    # One for all of them together, which a database may take as it is.
+    assert len(tried) <= 1 + 60
+
+
+@contextlib.contextmanager
+def counted(session: TargetSession, tried: list[str]) -> Iterator[None]:
+    """Savepoints of the session, one an attempt, are noted."""
+    original = session.savepoint
+
+    def noted(name: str) -> None:
+        tried.append(name)
+        original(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "savepoint", noted)
+        yield

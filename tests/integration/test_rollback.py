@@ -92,7 +92,9 @@ def test_a_row_that_was_changed_since_is_named_and_its_batch_untouched(tmp_path:
         ("part", '[["i","5"]]'),
     }
     shown = refused.value.message.splitlines()
-    assert all(f"  {row}: changed since" in shown for row in ("doc b", "doc d", "part 5"))
+    assert {"  doc b: changed since", "  doc d: changed since", "  part 5: deleted since"} <= set(shown)
+    assert shown[0].endswith("rows of it stand in the way: 2 changed since, 1 deleted since")
+    assert {row["key"]: row["kind"] for row in refused.value.rows}['[["i","5"]]'] == "deleted"
     assert Content.read(plan) == left
     assert state(plan) == "rolling_back"
     with pytest.raises(StateError, match="is being rolled back"):

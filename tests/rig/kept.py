@@ -8,7 +8,7 @@ from migrate.backup.check import Checked
 from migrate.backup.check import check as check_backup
 from migrate.backup.create import Made
 from migrate.backup.create import create as create_backup
-from migrate.backup.opened import Wanted
+from migrate.backup.opened import Wanted, Watch
 from migrate.backup.restore import Restored
 from migrate.backup.restore import restore as restore_backup
 from migrate.engine.options import RunOptions
@@ -27,10 +27,12 @@ def created(folder: Path, target: str, signing_key: Path | None = None) -> Made:
     return create_backup(folder / "mapping.yaml", folder / "backups", RunOptions(target=target), signing_key, unwatched)
 
 
-def checked(folder: Path, target: str, backup: str | None = None, trust: Path | None = None) -> Checked:
+def checked(
+    folder: Path, target: str, backup: str | None = None, trust: Path | None = None, watch: Watch = unwatched
+) -> Checked:
     """The check of a backup, by default the newest."""
     wanted = Wanted(folder / "backups", backup, trust)
-    return check_backup(folder / "mapping.yaml", wanted, RunOptions(target=target), unwatched)
+    return check_backup(folder / "mapping.yaml", wanted, RunOptions(target=target), watch)
 
 
 def restored(folder: Path, target: str, backup: str | None = None) -> Restored:

@@ -32,6 +32,7 @@ FAMILIES = (
     "scan_",
     "reason_",
     "step_",
+    "row_",
 )
 """Beginnings of keys whose rest is a value."""
 
