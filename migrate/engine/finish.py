@@ -100,13 +100,21 @@ def _incomplete(shop: Workshop, what: str) -> DataError:
 
 
 def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Worker, passes: Sequence[int]) -> None:
+    settler = Settler(
+        shop.ledger,
+        shop.lease.run,
+        shop.plan.targets,
+        shop.plan.parents,
+        shop.plan.program.unit_columns,
+        lambda keys: _raw_of(worker, shop, keys),
+    )
     final = False
     while True:
         deferred: list[PendingId] = []
         moved = False
         while (which := next_pending(shop.ledger, shop.lease.run, passes, deferred)) is not None:
             _obey(shop, heartbeat)
-            outcome, counts = _settle_one(shop, worker, which, final=final)
+            outcome, counts = _settle_one(shop, worker, settler, which, final=final)
             deferred += outcome.deferred
             moved = moved or outcome.moved
             reason = breaker.add_settled(counts)
@@ -118,19 +126,13 @@ def _rounds(shop: Workshop, heartbeat: Heartbeat, breaker: Breaker, worker: Work
         final = not moved
 
 
-def _settle_one(shop: Workshop, worker: Worker, which: PendingId, *, final: bool) -> tuple[Settled, Counts]:
+def _settle_one(
+    shop: Workshop, worker: Worker, settler: Settler, which: PendingId, *, final: bool
+) -> tuple[Settled, Counts]:
     # In the pass that left the units, so that what is pending in it comes to nothing.
     pass_no, _, _ = which
     number = min(applied_ranges(shop.ledger, shop.lease.run, pass_no), default=0)
     batch = BatchId(shop.lease.run, pass_no, min(number, 0) - 1)
-    settler = Settler(
-        shop.ledger,
-        shop.lease.run,
-        shop.plan.targets,
-        shop.plan.parents,
-        shop.plan.program.unit_columns,
-        lambda keys: _raw_of(worker, shop, keys),
-    )
 
     def step() -> tuple[Settled, Counts]:
         with shop.gate:

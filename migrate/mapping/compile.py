@@ -13,7 +13,7 @@ from migrate.mapping.casts import text_form
 from migrate.mapping.columns import find_column, is_unique, natural_key
 from migrate.mapping.compiled import Aggregation, Compiled
 from migrate.mapping.definition import definition_json
-from migrate.mapping.duck import connect, quoted, unquoted
+from migrate.mapping.duck import connect_briefly, quoted, unquoted
 from migrate.mapping.expressions import ExpressionError, parse_expression
 from migrate.mapping.fields import FieldCompiler, FieldError, LookupType
 from migrate.mapping.findings import Finding, MappingErrors, nearest
@@ -54,7 +54,7 @@ class Compilation:
         self.source = source
         self.targets = targets
         self.findings: list[Finding] = []
-        self._connection = connect(cleaners.MACROS)
+        self._connection = connect_briefly(cleaners.MACROS)
         self._columns = {column.name: (quoted(column.name), column.type.duckdb) for column in source.columns}
         self._names = Names(source.names, "source column")
         self._lookups = {

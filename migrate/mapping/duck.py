@@ -6,6 +6,7 @@ A connection has no access to files, extensions or settings, one thread, UTC as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Literal
 
 import duckdb
@@ -73,12 +74,26 @@ def connect(macros: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
             "preserve_insertion_order": True,
         },
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    # For every connection of the instance, not for this one alone.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute(f"SET disabled_optimizers = '{_DISABLED}'")
     for macro in macros:
         connection.execute(macro)
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def connect_briefly(macros: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """The same for statements over a chunk of rows at most; what is registered with it, nobody else sees. The caller closes it.
+
+    An instance of DuckDB takes 20 ms to make, so these share one, and its bound of memory. Any number of threads may have one each.
+    """
+    return _shared(tuple(macros)).cursor()
+
+
+@cache
+def _shared(macros: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
+    return connect(macros)
 
 
 def quoted(name: str) -> str:

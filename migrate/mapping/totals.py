@@ -9,7 +9,7 @@ import duckdb
 
 from migrate.mapping import cleaners
 from migrate.mapping.columns import find_column
-from migrate.mapping.duck import connect, quoted
+from migrate.mapping.duck import connect_briefly, quoted
 from migrate.mapping.expressions import parse_expression
 from migrate.mapping.model import Mapping, Total
 from migrate.mapping.typed import Compiler, Oracle
@@ -27,7 +27,7 @@ class ProgramTotal:
 
 def compile_totals(mapping: Mapping, shapes: Map[str, TableShape]) -> tuple[ProgramTotal, ...]:
     """The totals of a mapping that was checked against these shapes of its targets."""
-    with connect(cleaners.MACROS) as connection:
+    with connect_briefly(cleaners.MACROS) as connection:
         return tuple(_total(mapping, total, shapes[total.target], connection) for total in mapping.totals)
 
 

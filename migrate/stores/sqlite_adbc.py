@@ -86,6 +86,22 @@ def driver_error(error: Exception) -> Error:
 _DRIVER_ERRORS: Final = (adbc_driver_manager.Error, OSError, pa.ArrowInvalid)
 
 
+_PARAMETER_TYPES: Final = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bytes: pa.binary(),
+    type(None): pa.null(),
+}
+"""Arrow's own choice, which it takes ten times as long to find: it looks for `dateutil` first, each time."""
+
+
+def _bound(parameters: Sequence[object]) -> pa.RecordBatch:
+    """The parameters of one statement."""
+    arrays = [pa.array([value], _PARAMETER_TYPES.get(type(value))) for value in parameters]
+    return pa.record_batch(arrays, names=[str(place) for place in range(len(arrays))])
+
+
 def _library_version() -> str:
     """The version of SQLite inside the driver, which is not that of the Python module `sqlite3`."""
     with adbc_driver_sqlite.dbapi.connect(autocommit=True) as connection, connection.cursor() as cursor:
@@ -135,7 +151,7 @@ class Connection:
             self.begin()
         cursor = self._cursor()
         try:
-            cursor.execute(sql, list(parameters) if parameters else None)
+            cursor.execute(sql, _bound(parameters) if parameters else None)
             description = list(cursor.description or [])
             return description, cursor.fetchall() if description else []
         except _DRIVER_ERRORS as error:
@@ -158,7 +174,7 @@ class Connection:
         cursor = self._cursor()
         try:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows)})
-            cursor.execute(sql, list(parameters) if parameters else None)
+            cursor.execute(sql, _bound(parameters) if parameters else None)
             yield from cursor.fetch_record_batch()
         except _DRIVER_ERRORS as error:
             raise driver_error(error) from error

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from migrate.checksum.contract import Contract
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import EnvironmentFault
-from migrate.mapping.duck import connect
+from migrate.mapping.duck import connect_briefly
 from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, Sorted, buckets_of, sorted_rows
 from migrate.verify.verdict import Kind, SideName
 
@@ -201,7 +201,7 @@ FROM keys LEFT JOIN sn USING (k) LEFT JOIN tn USING (k) ORDER BY k
 
 def differing_keys(source: pa.Table | None, target: pa.Table | None) -> Iterator[KeyDifference]:
     """The keys of a part that do not have the same rows on both sides, in the order of their digests."""
-    with connect() as connection:
+    with connect_briefly() as connection:
         for name, rows in (("source", source), ("target", target)):
             connection.register(name, _places(rows))
         for kind, source_rows, target_rows, source_at, target_at in connection.sql(_COMPARE).fetchall():

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.checksum.vectorised import key_digests
-from migrate.mapping.duck import connect, quoted
+from migrate.mapping.duck import connect_briefly, quoted
 from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, PositionedReader
@@ -43,7 +43,7 @@ class Stored:
         self._columns = tuple(name for name, _ in target.contract.columns)
         self._scope = target.scope_sql
         self._scoped = [name for name in self._columns if self._scope is not None and name in self._scope]
-        self._connection = connect()
+        self._connection = connect_briefly()
         self._reader = open_source(SourceSpec(url=url, table=target.name, key=target.key)).reader()
 
     def position(self) -> str | None:

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from migrate.mapping import cleaners
-from migrate.mapping.duck import connect, quoted
+from migrate.mapping.duck import connect_briefly, quoted
 from migrate.mapping.totals import ProgramTotal
 from migrate.verify.verdict import Cell, TotalDifference
 
@@ -30,7 +30,7 @@ class Totals:
 
     def __init__(self, totals: Sequence[ProgramTotal]) -> None:
         self._totals = tuple(totals)
-        self._connection = connect(cleaners.MACROS)
+        self._connection = connect_briefly(cleaners.MACROS)
         self._sums: list[Sums] = [{} for _ in totals]
         self.failed: dict[int, str] = {}
 

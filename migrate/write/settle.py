@@ -68,7 +68,7 @@ def next_pending(ledger: Ledger, run: str, passes: Sequence[int], skip: Sequence
 
 
 class Settler:
-    """Settles pending units, one ledger row per transaction. The caller begins and finishes the transaction."""
+    """Settles pending units, one ledger row per transaction. The caller begins and finishes the transaction, and holds the lease all the while."""
 
     def __init__(
         self,
@@ -85,15 +85,16 @@ class Settler:
         self._parents = dict(parents)
         self._unit_columns = unit_columns
         self._raw_of = raw_of
+        # For all transactions: what it remembers is committed, and the filters of all chunks are asked for each row in the way.
+        self._claims = Claims(ledger, run)
 
     def settle(
         self, transaction: BatchTransaction, session: TargetSession, which: PendingId, *, final: bool
     ) -> Settled:
         """Settle the pending units of one ledger row; `final`, after a round that moved nothing, rejects what cannot be written."""
         units, _ = decode_pending(self._take(session, which), self._unit_columns)
-        claims = Claims(self._ledger, self._run)
-        writer = UnitWriter(self._targets, self._parents, claims)
-        one = _One(_Tools(self._targets, claims, writer, self._raw_of), transaction, session, units, final=final)
+        writer = UnitWriter(self._targets, self._parents, self._claims)
+        one = _One(_Tools(self._targets, self._claims, writer, self._raw_of), transaction, session, units, final=final)
         one.run()
         return Settled(one.moved, one.keep_deferred())
 
@@ -112,7 +113,7 @@ class Settler:
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    """What one ledger row is settled with; claims are remembered for one transaction only."""
+    """What one ledger row is settled with."""
 
     targets: tuple[WriteTarget, ...]
     claims: Claims

@@ -1,4 +1,4 @@
-"""Runs the real command in a process of its own, in an empty folder, and compares all that it says."""
+"""Runs the real command in a process of its own (see `warm.py`), in an empty folder, and compares all that it says."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ import contextlib
 import os
 import re
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.warm import Done, Warm
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left: its exit code and its two streams."""
-
-    code: int
-    out: str
-    err: str
 
 
 Migrate = Callable[..., Done]
@@ -36,21 +26,22 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
             "PYTHONPATH": str(ROOT), **more}  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """The process that commands are forked from."""
+    serving = Warm(ROOT, environment(tmp_path_factory.mktemp("warm")))
+    try:
+        yield serving
+    finally:
+        serving.close()
+
+
 @pytest.fixture
-def migrate(tmp_path: Path) -> Migrate:
+def migrate(warm: Warm, tmp_path: Path) -> Migrate:
     """`migrate("schema", "show", …, LANG="zh_CN.UTF-8")` runs the command in `tmp_path`."""
 
     def run(*words: str, **variables: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "migrate", *words],
-            cwd=tmp_path,
-            env=environment(tmp_path, **variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return warm.run(words, tmp_path, environment(tmp_path, **variables), COMMAND_SECONDS)
 
     return run
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Done, Migrate, steady
+from tests.cli.conftest import Migrate, steady
+from tests.cli.warm import Done
 
 ISSUE = ("certificate", "issue", "mapping.yaml", "-o", "bills.cert", "--signing-key", "signing.key")
 CHECK = ("certificate", "check", "bills.cert", "--trust", "signing.key.pub")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from tests.cli.conftest import environment
+from tests.cli.conftest import Migrate, environment
 
 OF_ITS_OWN = """
 import fcntl, os, sys, termios
@@ -84,9 +84,9 @@ def test_a_run_on_a_terminal(project: Path, columns: int, lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_a_backup_shows_how_far_it_is(project: Path, lang: str) -> None:
+def test_a_backup_shows_how_far_it_is(migrate: Migrate, project: Path, lang: str) -> None:
     """While rows are read, and read again by the check, a line on the terminal says how many; it is gone when the result comes."""
-    assert on_a_terminal(project, 80, "run", "mapping.yaml")[0] == 0
+    assert migrate("run", "mapping.yaml").code == 0
     said = {"en": ("backing up: ", "read again: "), "zh": ("备份中：", "回读：")}[lang]
     for command, words in zip(("create", "check"), said, strict=True):
         code, text = on_a_terminal(project, 80, "backup", command, "mapping.yaml", "--lang", lang)
@@ -108,9 +108,9 @@ def test_colours_can_be_turned_off(project: Path) -> None:
     ids=["yes", "no", "nothing", "ctrl-c"],
 )
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_a_rollback_asks_first(project: Path, typed: str, code: int, state: str, lang: str) -> None:
+def test_a_rollback_asks_first(migrate: Migrate, project: Path, typed: str, code: int, state: str, lang: str) -> None:
     """On a terminal it says what would go back and asks; only `y` begins it, anything else, Ctrl-C at once, changes nothing."""
-    assert on_a_terminal(project, 100, "run", "mapping.yaml")[0] == 0
+    assert migrate("run", "mapping.yaml").code == 0
     before = (project / "new.db").read_bytes()
     ended, text = on_a_terminal(project, 100, "rollback", "mapping.yaml", "--lang", lang, typed=typed)
     question = "take back run" if lang == "en" else "确认回退 bills"
@@ -119,19 +119,18 @@ def test_a_rollback_asks_first(project: Path, typed: str, code: int, state: str,
     if code != 0:
         assert (project / "new.db").read_bytes() == before
         assert "not agreed to: nothing was done" in text
-    stands = ESCAPES.sub("", on_a_terminal(project, 100, "status", "mapping.yaml")[1])
-    assert stands.startswith(f"bills  {state}  ")
+    assert migrate("status", "mapping.yaml").out.startswith(f"bills  {state}  ")
 
 
-def test_only_the_run_that_was_asked_about_is_taken_back(project: Path) -> None:
+def test_only_the_run_that_was_asked_about_is_taken_back(migrate: Migrate, project: Path) -> None:
     """Another run began while the question stood: exit 4, and its rows stay."""
     path = project / "mapping.yaml"
-    assert on_a_terminal(project, 100, "run", "mapping.yaml")[0] == 0
+    assert migrate("run", "mapping.yaml").code == 0
 
     def run_another() -> None:
         path.write_text(path.read_text(encoding="utf-8").replace("<> 'gone'", "<> 'left'"), encoding="utf-8")
-        assert on_a_terminal(project, 100, "run", "mapping.yaml", "--no-backup")[0] == 0
+        assert migrate("run", "mapping.yaml", "--no-backup").code == 0
 
     code, text = on_a_terminal(project, 100, "rollback", "mapping.yaml", typed="y\n", meanwhile=run_another)
     assert (code, "is not the newest of bills" in ESCAPES.sub("", text)) == (4, True), text
-    assert "complete" in on_a_terminal(project, 100, "status", "mapping.yaml")[1]
+    assert "complete" in migrate("status", "mapping.yaml").out

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
@@ -48,11 +48,12 @@ class Strike:
 
 @dataclass(frozen=True)
 class Passed:
-    """One passing of a point, as the trace of a run has it."""
+    """One passing of a point, as the trace of a run has it; equal ones have one name."""
 
     phase: str
     point: str
     when: When
+    thread: int = field(compare=False, default=0)
 
 
 class Lost(ConnectionLost):
@@ -92,7 +93,7 @@ class Watch:
 
     def _pass(self, point: str, when: When) -> None:
         with self._lock:
-            self.trace.append(Passed(self.phase, point, when))
+            self.trace.append(Passed(self.phase, point, when, threading.get_ident()))
             for strike in self._strikes:
                 if (strike.point, strike.when) == (point, when) and strike.phase in (None, self.phase):
                     self._hits[strike] += 1

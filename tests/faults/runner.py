@@ -30,8 +30,6 @@ DEADLINE_SECONDS = 120.0
 DEFECT = 70
 """Exit code of an exception that nobody raised on purpose."""
 
-_PRELOADED = ["migrate.engine.run", "migrate.engine.steer", "pymysql", "psycopg", "adbc_driver_postgresql.dbapi"]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -136,7 +134,7 @@ class Running:
 
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(_PRELOADED)
+_context.set_forkserver_preload(["tests.faults.preloaded"])
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from migrate.engine.plan import Plan
 from migrate.verify.verdict import Difference, Verification
 from migrate.verify.verify import VerifyOptions, verify_plan
+from tests.databases import KINDS
 from tests.rig.database import Database
 from tests.rig.places import share_of_examples
 from tests.rig.schedule import plan_of, run_scheduled
@@ -48,17 +49,28 @@ class Filled:
     @contextmanager
     def altered(self, *statements: str) -> Iterator[Verification]:
         """The verification of the target with these statements done to it, which are taken back afterwards."""
-        self.target.run("CREATE TABLE spare AS SELECT * FROM paid", *statements)
+        self.target.run("CREATE TABLE spare AS SELECT * FROM paid")
         try:
+            self.target.run(*statements)
             yield self.verified()
         finally:
             self.target.run("DELETE FROM paid", "INSERT INTO paid SELECT * FROM spare", "DROP TABLE spare")
 
 
-@pytest.fixture
-def filled(database_url: str, tmp_path: Path) -> Filled:
-    """Forty bills, run into the database."""
-    source, target = Database(f"sqlite:///{tmp_path / 'bills.db'}"), Database(database_url)
+@pytest.fixture(scope="module", params=KINDS)
+def filled(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """Forty bills, run into a database of each kind, once: whoever alters them takes that back."""
+    place = tmp_path_factory.mktemp("altered")
+    if request.param == "sqlite":
+        yield fill(place, f"sqlite:///{place / 'target.db'}")
+        return
+    with servers.get(request.param).fresh_database() as url:
+        yield fill(place, url)
+
+
+def fill(place: Path, url: str) -> Filled:
+    """A run into this database."""
+    source, target = Database(f"sqlite:///{place / 'bills.db'}"), Database(url)
     source.run("CREATE TABLE bill (no integer PRIMARY KEY, name text, net text, day text, at text)")
     rows: list[dict[str, Any]] = [
         {
@@ -76,7 +88,7 @@ def filled(database_url: str, tmp_path: Path) -> Filled:
     target.run(
         f"CREATE TABLE paid (no bigint NOT NULL PRIMARY KEY, name varchar(60), net {money}, day date, at {stamp}, flag boolean)"
     )
-    plan = plan_of(tmp_path, MAPPING, source.url, target.url, 16)
+    plan = plan_of(place, MAPPING, source.url, target.url, 16)
     run_scheduled(plan)
     return Filled(plan, target)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from migrate.engine.plan import Plan
 from migrate.errors import DataError, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import LogVerdict, add_event, read_events, seal, verify_log
@@ -27,31 +27,40 @@ targets: [{table: dst, key: [k], fields: {k: k, c: c}}]
 
 
 class Sealed:
-    """The ledger of a run of three batches, sealed three times."""
+    """The ledger of a run of three batches, sealed three times: a copy of what `prepared` made."""
 
     def __init__(self, place: Path) -> None:
-        source, self.database = (Database(f"sqlite:///{place / name}.db") for name in ("source", "target"))
-        source.run("CREATE TABLE src (id integer PRIMARY KEY, k integer, c text)")
-        source.insert("src", [{"id": n, "k": n % 5, "c": str(n // 5)} for n in range(9)])
-        self.database.run("CREATE TABLE dst (k integer PRIMARY KEY, c text)")
-        self.plan: Plan = plan_of(place, MAPPING, source.url, self.database.url, 3)
-        run_scheduled(self.plan)
+        self.database = Database(f"sqlite:///{place / 'target'}.db")
         self.store = open_target(self.database.url)
         self.ledger = Ledger(self.store)
         (self.run,) = (each.run for each in all_runs(self.ledger))
-        for number in range(2):
-            add_event(self.ledger, "log", self.run, "note", {"number": number})
-            assert seal(self.ledger, self.run) == 1
 
     def verdict(self) -> LogVerdict:
         """What is found now."""
         return verify_log(self.ledger)
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Source and target after the run, and after two seals more; nobody writes here any more."""
+    place = tmp_path_factory.mktemp("sealed")
+    source, database = (Database(f"sqlite:///{place / name}.db") for name in ("source", "target"))
+    source.run("CREATE TABLE src (id integer PRIMARY KEY, k integer, c text)")
+    source.insert("src", [{"id": n, "k": n % 5, "c": str(n // 5)} for n in range(9)])
+    database.run("CREATE TABLE dst (k integer PRIMARY KEY, c text)")
+    run_scheduled(plan_of(place, MAPPING, source.url, database.url, 3))
+    made = Sealed(place)
+    for number in range(2):
+        add_event(made.ledger, "log", made.run, "note", {"number": number})
+        assert seal(made.ledger, made.run) == 1
+    made.store.close()
+    return place
+
+
 @pytest.fixture
-def sealed(tmp_path: Path) -> Iterator[Sealed]:
+def sealed(prepared: Path, tmp_path: Path) -> Iterator[Sealed]:
     """Fresh for each test."""
-    made = Sealed(tmp_path)
+    made = Sealed(shutil.copytree(prepared, tmp_path / "sealed"))
     yield made
     made.store.close()
 
