@@ -6,6 +6,8 @@ the session where `CI` is set.
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.databases import KINDS, MariaDbServer, PostgresServer, Server, UnavailableError, server_of_kind
 
 NOT_TESTED = "not tested: "
+MEMORY = Path("/dev/shm")  # noqa: S108 - only a faster place for temporary folders
+MEMORY_BYTES = 8 * 2**30
+"""Two servers of each kind, and files of tests that write a million rows."""
 
 # Deadlines measure the clock of a shared machine; data on a real database is slow to generate and that is no defect.
 # `make test` tries the same examples each time, so that luck does not decide whether a change is good; `make torture` searches for new ones.
@@ -38,8 +43,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how many examples the property tests try."""
+    """Choose how many examples the property tests try, and where the databases are."""
+    # What is measured is measured on the disk.
+    if not any("benchmarks" in word for word in config.args):
+        _keep_databases_in_memory()
     settings.load_profile("torture" if config.getoption("--torture") else "default")
+
+
+def _keep_databases_in_memory() -> None:
+    """Make the temporary folder of all tests one in memory, where the system has one with room: a commit need not wait for the disk then.
+
+    What is committed survives the death of any process there too. A TMPDIR that somebody has set stays.
+    """
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
