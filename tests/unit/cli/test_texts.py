@@ -31,6 +31,7 @@ FAMILIES = (
     "side_",
     "scan_",
     "reason_",
+    "state_",
     "step_",
     "row_",
 )
