@@ -60,7 +60,8 @@ mapping read rejected verdict as before run verify rollback look again
 bills 2 1 EQUAL yes N s N s N s N s
 
 bills: a sample, 2 of 6 source rows, in 2 key ranges spread over all; the rest was not looked at
- at full size, about: run N s, verify N s, rollback N s, look again N s (measured × 3.0, by rows of the source; look again as measured)
+ at full size, about: run N s, verify N s, rollback N s, look again N s
+ (measured × 3.0, by rows of the source; look again as measured)
 
 rehearsed: it was run, verified and taken back, and the copy is as it was; the target's log has it
 """
