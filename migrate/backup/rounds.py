@@ -26,9 +26,7 @@ SHOWN: Final = 20
 
 _BATCH_ROWS: Final = 15_000
 """Rows of a batch, all of which are in memory with what stands in their places."""
-
-
-MOST_AT_ONCE: Final = 4 * _BATCH_ROWS
+_MOST_AT_ONCE: Final = 4 * _BATCH_ROWS
 """Rows that one transaction may bring back when they wait for one another."""
 
 
@@ -97,7 +95,7 @@ class Rounds:
             for rows in self._batches(job) if job.how == "write" else ():
                 named = zip(*(rows[name].to_pylist() for name in job.table.kept.key), strict=True)
                 found.append(rows.filter(pa.array([key_text(key) in keys for key in named], pa.bool_())))
-                if sum(each.num_rows for each in found) > MOST_AT_ONCE:
+                if sum(each.num_rows for each in found) > _MOST_AT_ONCE:
                     return None
         rows = pa.concat_tables(found) if found else None
         return rows if rows is not None and rows.num_rows else None

@@ -69,7 +69,7 @@ class UnitsJob:
         """Behind all ranges."""
         return REPLAY_ORDER + self.number
 
-    def chunks(self, reader: SourceReader, program: Program, _chunk_bytes: int) -> Iterator[pa.Table]:
+    def chunks(self, reader: SourceReader, program: Program, chunk_bytes: int) -> Iterator[pa.Table]:  # noqa: ARG002 - units are few
         """Read the units, all at once."""
         yield reader.pick(program.unit_columns, self.keys, program.order, program.source_columns)
 

@@ -1,7 +1,7 @@
 """Which rows of a run other tables' rows point at: the database would not delete them. Told before anything goes back; writes nothing.
 
-Only tables that the run did not write itself are asked: of its own, rows that go back with it hold nothing. What other programs' rows in those
-hold, the database says when it is to delete them.
+Only tables of the same schema that the run did not write itself are asked: of its own, rows that go back with it hold nothing. What others
+hold, the database says when it is to delete the rows.
 """
 
 from __future__ import annotations
@@ -64,9 +64,13 @@ def held_rows(session: TargetSession, rows: Rows, holders: Sequence[Holder]) -> 
         if holder.key.parent != rows.shape.name or stored.num_rows == 0:
             continue
         pairs = zip(holder.key.columns, holder.key.parent_columns, strict=True)
-        wanted = pa.table(
-            {child: stored[parent].cast(holder.shape.column(child).type.arrow) for child, parent in pairs}
-        )
+        try:
+            wanted = pa.table(
+                {child: stored[parent].cast(holder.shape.column(child).type.arrow) for child, parent in pairs}
+            )
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Some values do not fit the type of what points at them, so they are not looked up; the database knows.
+            continue
         found = session.fetch(holder.shape, holder.key.columns, wanted, lock=False, columns=holder.key.columns)
         for place in np.unique(np.asarray(found[ORDINAL])):
             at = int(stored[ORDINAL][int(place)].as_py())

@@ -186,7 +186,8 @@ def _to_try_again(ledger: Ledger, run: Run, left: Stayed) -> tuple[Entry, ...]:
     if not entries or is_pruned(ledger, run.run, entries):
         return ()
     shapes = _shapes(ledger, entries)
-    return entries if can_go_by_now(ledger, run.run, entries, left, shapes) else ()
+    holding = holders(ledger, shapes, ())
+    return entries if can_go_by_now(ledger, run.run, left, entries, shapes, holding) else ()
 
 
 def _shapes(ledger: Ledger, entries: Sequence[Entry]) -> dict[str, TableShape]:

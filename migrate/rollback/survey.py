@@ -91,12 +91,22 @@ def first_held(ledger: Ledger, seen: Survey, holding: Sequence[Holder]) -> list[
 
 
 def can_go_by_now(
-    ledger: Ledger, run: str, entries: Sequence[Entry], stayed: Stayed, shapes: Mapping[str, TableShape]
+    ledger: Ledger,
+    run: str,
+    stayed: Stayed,
+    entries: Sequence[Entry],
+    shapes: Mapping[str, TableShape],
+    holding: Sequence[Holder],
 ) -> list[Standing]:
-    """Of the rows of these batches that stayed: those that are as the run left them again, or as they were before it for want of them."""
+    """Of the rows of these batches that stayed: those that are as the run left them again, or as they were before it for want of them.
+
+    Not those at which rows of `holding` point. `shapes`: the tables of the batches.
+    """
     seen = Survey("", run, "", tuple(entries), shapes, stayed=stayed)
     stuck = {
-        (entry.applied_seq, row.target, row.key) for _, entry, rows in _rows(ledger, seen) for row in rows.changed()
+        (entry.applied_seq, row.target, row.key)
+        for session, entry, rows in _rows(ledger, seen)
+        for row in (*rows.changed(), *held_rows(session, rows, holding))
     }
     return [
         row

@@ -40,4 +40,6 @@ def _state(path: Path, header: int, told: slice) -> list[str]:
         if time.time() - found.st_mtime < _SETTLED_SECONDS:
             raise _Young
         start = file.read(header)[told].hex()
-    return [str(found.st_dev), str(found.st_ino), str(found.st_size), str(found.st_mtime_ns), start]
+    # The time of the change of its entry too, which copying tools do not set back.
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return [str(found.st_dev), str(found.st_ino), str(found.st_size), *map(str, times), start]

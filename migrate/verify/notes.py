@@ -77,7 +77,7 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "left out of these: {count} values that are written in a way that only the mapping reads as numbers",
         "其中未计入 {count} 个仅映射能识别为数字的写法",
     ),
-    "not_asked_sql": ("totals not asked of the source: it is no database whose SQL adds up exactly", "未向源端查询合计：源端不是能以 SQL 精确求和的数据库"),
+    "not_asked_sql": ("totals not asked of the source: no database whose SQL adds up these rows exactly", "未向源端查询合计：没有能以 SQL 对这些行精确求和的数据库"),
     "not_asked_where": (
         "totals not asked of the source: what `where` says has no SQL that is known to mean exactly the same",
         "未向源库查询合计：where 条件没有含义确定一致的 SQL",
@@ -96,8 +96,8 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
     "not_asked_kept": ("totals not asked of the source: it was not read again", "未向源库查询合计：源端未重新读取"),
     "kept_by_state": ("kept by the state file, not read again", "取自状态文件，未重新读取"),
     "not_asked_moved": (
-        "totals not asked of the source: its rows change meanwhile, and nothing holds a snapshot of them",
-        "未向源库查询合计：数据仍在变动，且没有快照",
+        "totals of the source and of the rows that were read do not agree, and were others when both were asked again",
+        "源库的合计与读到的行不符，再次核对时两者又有变化",
     ),
     "second_read": ("read by a second driver too: {rows}", "另由第二种驱动读取 {count} 行"),
     "second_unable": ("no second driver could be asked: {why}", "无法使用第二种驱动：{why}"),

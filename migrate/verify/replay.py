@@ -110,7 +110,10 @@ class Replay:
 
     def _mapped(self, chunk: pa.Table) -> Mapped:
         """By a transformer that no other thread uses meanwhile."""
-        transformer = self._idle.pop() if self._idle else Transformer(self._plan.program, self._lookups)
+        try:
+            transformer = self._idle.pop()
+        except IndexError:
+            transformer = Transformer(self._plan.program, self._lookups)
         try:
             return transformer.apply(chunk)
         finally:

@@ -108,6 +108,7 @@ class SourceScan:
             "rows": [self.rows_read, self.rows_filtered, self.rows_rejected],
             "rejected_units": sorted(self.rejected_units),
             "sample": rows_written(self.sample.rows()),
+            "read": [self.read.kept, self.read.unread],
         }
 
     def _restore(self, kept: Piece) -> None:
@@ -118,6 +119,7 @@ class SourceScan:
         self.rows_read, self.rows_filtered, self.rows_rejected = kept["rows"]
         self.rejected_units = set(kept["rejected_units"])
         self.sample = Sample.of(rows_read(kept["sample"]))
+        self.read.restore(*kept["read"])
 
     def _digested(self, mapped: Mapped) -> tuple[Mapped, dict[str, Sorted]]:
         return mapped, {

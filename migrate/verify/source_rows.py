@@ -33,7 +33,7 @@ class ReadTotals:
     """Of one walk, chunk by chunk. For one thread at a time; `close` frees the connections.
 
     `kept`: rows that `where` keeps. `unread`: rows that cannot be read without loss. `spelled`: values that are left out.
-    `failed`: why there are no sums, or None.
+    `failed`: why there are no sums, or None. `only_counted`: there are none, since the rows were read earlier.
     """
 
     def __init__(self, asked: Asked, source: TableShape) -> None:
@@ -48,6 +48,11 @@ class ReadTotals:
         self.unread = 0
         self.spelled = 0
         self.failed: str | None = None
+        self.only_counted = False
+
+    def restore(self, kept: int, unread: int) -> None:
+        """Take the counts of a walk of which no more is known."""
+        self.kept, self.unread, self.only_counted = kept, unread, True
 
     def look(self, chunk: pa.Table) -> None:
         """Source rows as they were read; `add` follows with what the mapping makes of them, in the same order, perhaps some chunks later."""

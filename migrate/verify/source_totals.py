@@ -113,8 +113,8 @@ class SourceTotals:
             answers.rows = (int(rows), read.kept)
         if not self._asked.questions:
             return
-        if read.unread:
-            answers.notes.append(Note.of("not_asked_unread"))
+        if read.unread or read.only_counted:
+            answers.notes.append(Note.of("not_asked_unread" if read.unread else "not_asked_kept"))
             return
         for at, question in enumerate(self._asked.questions):
             why = read.cannot(at, totals)

@@ -33,7 +33,7 @@ from migrate.verify.findings import Evidence, Findings
 from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
-from migrate.verify.notes import Note, NotVerified
+from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.pieces import Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
@@ -175,12 +175,11 @@ class _Verifier:
 
     def _own_sums(self, own: SourceTotals, source: SourceScan, replay: Replay) -> tuple[Note, ...]:
         """What the source was asked about its own sums; what these say against the reading is noted."""
-        if source.kept:
-            return (Note.of("not_asked_kept"),)
         answers = own.answers(source.read, source.totals)
         if answers.agree:
             return tuple(own.said(answers, source.read))
         if own.again(replay, self._watch) != answers:
+            self._findings.not_verified.append(unsteady(Note.of("the_source")))
             return (Note.of("not_asked_moved"),)
         doubts = own.differences(answers)
         self._findings.not_verified += [NotVerified(Note.of("the_source"), each) for each in doubts]

@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """Steps of one row each that the database refuses whatever the order, each with its last refusal; all others were done."""
+    """Steps of one row each that the database refuses whatever the order, in that of the caller, each with its last refusal; all others were done."""
 
     steps: tuple[tuple[Step, ConstraintViolation], ...]
 
@@ -49,12 +49,14 @@ def put_back(session: TargetSession, steps: Sequence[Step]) -> Stuck | None:
     """
     if attempt(session, steps) is None:
         return None
-    left = _freeing_first(session, [each for step in steps for each in single_rows(step)])
+    single = [each for step in steps for each in single_rows(step)]
+    place = {id(step): at for at, step in enumerate(single)}
+    left = _freeing_first(session, single)
     while left:
         outcomes = [(step, _alone(session, step)) for step in left]
         refused = [(step, why) for step, why in outcomes if why is not None]
         if len(refused) == len(left):
-            return Stuck(tuple(refused))
+            return Stuck(tuple(sorted(refused, key=lambda each: place[id(each[0])])))
         left = [step for step, _ in reversed(refused)]
     return None
 

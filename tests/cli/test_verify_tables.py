@@ -62,7 +62,14 @@ def test_files_of_sqlite_are_read_whatever_is_asked(migrate: Migrate, pair: Path
     assert pair.is_dir()
     code, found = verified(migrate, "--scan", scan)
     assert (code, found["verdict"]) == (0, "EQUAL")
-    entry = {"table": "bill", "scan": "stream", "reason": reason, "detail": None, "tested": 0, "notes": []}
+    entry: dict[str, Any] = {
+        "table": "bill",
+        "scan": "stream",
+        "reason": reason,
+        "detail": None,
+        "tested": 0,
+        "notes": [],
+    }
     assert found["coverage"] == [{"side": side, **entry} for side in ("source", "target")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from migrate.verify.verify import VerifyOptions, verify_plan
 from tests.integration.test_rollback import prepared
 from tests.integration.test_undo import MAPPING
 from tests.rig.back import log_verdict, rolled_back, table_digests
+from tests.rig.damage import altered, cut, flip, forge
 from tests.rig.database import Database
 from tests.rig.kept import checked, created, ran, restored
 from tests.rig.schedule import plan_of, run_scheduled
@@ -382,33 +382,3 @@ def scratch_tables(target: Database) -> list[str]:
         target.kind, "SELECT table_name AS t FROM information_schema.tables"
     )
     return [row["t"] for row in target.rows(catalogue) if row["t"].startswith(PREFIX)]
-
-
-def flip(path: Path) -> None:
-    """Change one byte in the middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def cut(path: Path) -> None:
-    """Cut off the second half."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def altered(path: Path) -> None:
-    """State another number of rows of nothing in particular."""
-    path.write_text(path.read_text(encoding="utf-8").replace('"position":0', '"position":9'), encoding="utf-8")
-
-
-def forge(path: Path, target: Database) -> None:
-    """Let the manifest state the digest of other rows, and the log know that manifest."""
-    from migrate.backup.manifest import read_manifest
-
-    digest = json.loads(path.read_text(encoding="utf-8"))["backup"]["tables"]["doc"]["digest"]
-    before = read_manifest(path.parent, None).record.manifest
-    first, second, *rest = digest.split(":")[1:]
-    other = ":".join(("CRE/1", first, str(int(second) + 1), *rest))
-    path.write_text(path.read_text(encoding="utf-8").replace(digest, other), encoding="utf-8")
-    after = read_manifest(path.parent, None).record.manifest
-    target.run(f"UPDATE migrate_event SET detail = replace(detail, '{before}', '{after}')")
