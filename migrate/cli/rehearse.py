@@ -60,11 +60,14 @@ def rehearse(screen: Screen, mappings: tuple[Path, ...], *, on: str | None, samp
 
 
 def _picture(screen: Screen, done: Sequence[Rehearsed]) -> Iterator[RenderableType]:
+    from migrate.cli.verification import not_verified_lines
+
     table = _side_by_side(screen, done)
     # On a page that is too narrow for the line, each mapping has lines of its own: no word and no number is broken.
     narrow = screen.natural_width(table) > screen.out.width
     yield Group(*(_one_by_one(screen, each) for each in done)) if narrow else table
     for each in done:
+        yield from not_verified_lines(each.verification.not_verified, screen)
         yield from _of_sample(screen, each)
     yield Text()
     well = all(each.exit_code == 0 for each in done)

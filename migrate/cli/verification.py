@@ -59,7 +59,7 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
         ("rules", [data_text(rule) for rule in verification.rules]),
         ("totals_off", list(_totals(verification, screen))),
         ("differences", list(_differences(verification, screen))),
-        ("unverified", list(_not_verified(verification.not_verified, screen))),
+        ("unverified", list(not_verified_lines(verification.not_verified, screen))),
         ("rejects_off", _rejects(verification.rejects, screen)),
     )
     parts: list[RenderableType] = [_title(verification, screen), _indented(_head(verification, screen))]
@@ -70,7 +70,7 @@ def verification_summary(verification: Verification, screen: Screen) -> Renderab
     return Group(*parts, Text(), _indented([*scans, *_foot(verification)]))
 
 
-def _not_verified(found: Iterable[NotVerified], screen: Screen) -> Iterator[RenderableType]:
+def not_verified_lines(found: Iterable[NotVerified], screen: Screen) -> Iterator[RenderableType]:
     """What, and why; of rows that cannot be read the first, each with its key and reason."""
     chinese = screen.settings.lang == "zh"
     for each in found:

@@ -75,7 +75,9 @@ def verify(screen: Screen, mapping: Path | None, *, report: Path | None, **asked
         # Told before hours of reading, not after them.
         _refuse_place(report)
     stop = StopToken()
-    kept = "" if asked["state"] is None else f"; the tables that were read to their end are kept in {asked['state']}"
+    kept = (
+        "" if asked["state"] is None else f"; tables that were read to their end, if any, are kept in {asked['state']}"
+    )
     with Watcher(screen, stop, left=f"nothing is verified{kept}") as watch, stop_on_signals(stop):
         verification = beside(lambda: compare(watch))
     summary = verification_summary(verification, screen)

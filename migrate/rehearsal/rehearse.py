@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,7 +33,7 @@ from migrate.engine.run import run
 from migrate.engine.start import begins_anew
 from migrate.engine.stop import StopToken
 from migrate.engine.summary import RunSummary
-from migrate.errors import InputError, Interrupted, StateError
+from migrate.errors import InputError, Interrupted, Paused, StateError
 from migrate.ledger.connection import Ledger
 from migrate.ledger.log import REHEARSED, REHEARSING, add_event, read_events, seal
 from migrate.ledger.runs import current_run, new_run_id, now_ms
@@ -222,6 +222,12 @@ def _tables(store: TargetStore, plans: Sequence[Plan]) -> list[str]:
     return list(in_key_order(shapes))
 
 
+_STOPPED: Final = (
+    "only the copy was written, and nothing is rehearsed: mend the rows or the mapping, or raise its `limits`, and rehearse again;"
+    " a share of few rows is soon reached, so a larger sample may do"
+)
+
+
 class _Trial:
     """Run, verify, take back, on the copy that `options` name as target."""
 
@@ -254,7 +260,7 @@ class _Trial:
         keys = keys_of(plan) if plan.name in self._options.samples else None
         rest = None if keys is None else self._digests(plan, keys)
         with self._timed(plan, "run"):
-            (summary,) = run([plan.mapping.path], self._options, stop=self._stop, listen=self._listen)
+            summary = self._run(plan)
         with self._timed(plan, "verify"):
             found = verify_plan(plan, VerifyOptions(only_keys=keys), self._watch)
         return Rehearsed(
@@ -267,6 +273,15 @@ class _Trial:
             rest is None or self._digests(plan, keys) == rest,
             seconds=self._seconds[plan.name],
         )
+
+    def _run(self, plan: Plan) -> RunSummary:
+        try:
+            (summary,) = run([plan.mapping.path], self._options, stop=self._stop, listen=self._listen)
+        except (Paused, Interrupted) as stopped:
+            # What a run says would be done to the target itself, where nothing was rehearsed yet.
+            stopped.next_step = _STOPPED
+            raise
+        return summary
 
     def _digests(self, plan: Plan, but: Mapping[str, pa.Array] | None = None) -> dict[str, tuple[str, int]]:
         """By table: the set digest of its rows within the scope, all columns, and how many rows cannot be read. `but`: without rows of these keys."""

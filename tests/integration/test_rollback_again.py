@@ -146,3 +146,34 @@ def test_what_others_hold_is_told_before_anything_goes_back(tmp_path: Path, data
     target.run("DELETE FROM remark WHERE id > 2")
     assert rolled_back(tmp_path, database_url).staying == ()
     assert Content.read(plan) == before
+
+
+def test_what_others_still_hold_begins_no_pass(tmp_path: Path, database_url: str) -> None:
+    """A row that was left because others point at it, and still do, is told each time, and nothing is written for it."""
+    target = Database(database_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"), 1)
+    target.run("CREATE TABLE remark (id integer PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES doc (k))")
+    run_scheduled(plan)
+    target.run("INSERT INTO remark VALUES (3, 'c')")
+    first = rolled_back(tmp_path, database_url, SKIPPING)
+    assert [(each.key, each.kind) for each in first.staying] == [('[["s","c"]]', "held")]
+    again = rolled_back(tmp_path, database_url)
+    assert (again.staying, again.again, again.summary.passes) == (first.staying, 0, first.summary.passes)
+    target.run("DELETE FROM remark")
+    done = rolled_back(tmp_path, database_url)
+    assert (done.staying, done.again, done.summary.passes) == ((), 1, (*first.summary.passes, done.summary.passes[-1]))
+
+
+def test_a_table_that_points_with_another_type_is_left_to_the_database(tmp_path: Path, sqlite_url: str) -> None:
+    """Keys that its column could not hold are no reason to fail; what it does hold, the database refuses to delete."""
+    target = Database(sqlite_url)
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"), 1)
+    before = Content.read(plan)
+    target.run("CREATE TABLE remark (id integer PRIMARY KEY, k integer, FOREIGN KEY (k) REFERENCES doc (k))")
+    run_scheduled(plan)
+    target.run("INSERT INTO remark VALUES (3, 'c')")
+    with pytest.raises(RowsChanged, match="1 held fast"):
+        rolled_back(tmp_path, sqlite_url)
+    target.run("DELETE FROM remark")
+    rolled_back(tmp_path, sqlite_url)
+    assert Content.read(plan) == before
