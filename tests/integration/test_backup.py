@@ -114,7 +114,7 @@ def test_rows_of_two_batches_exchange_unique_values(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each waits for the other, in a transaction of its own: what is left over of all batches is brought back at once."""
-    monkeypatch.setattr("migrate.backup.rounds.BATCH_ROWS", 1)
+    monkeypatch.setattr("migrate.backup.rounds._BATCH_ROWS", 1)
     target = Database(database_url)
     plan = prepared(tmp_path, target, MAPPING.format(mode="update"))
     content = Content.read(plan)
