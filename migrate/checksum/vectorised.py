@@ -25,7 +25,7 @@ from migrate.values import Kind, LogicalType
 
 ContractColumns = tuple[tuple[str, LogicalType], ...]
 
-SLICE_ROWS: Final = 8_192
+SLICE_ROWS: Final = 4_096
 """Rows encoded at a time: their pieces stay in the processor's cache (measured: docs/decisions/0002-digest-engine.md)."""
 SLICE_BYTES: Final = 16 * 2**20
 _END: Final = pa.scalar(";")

@@ -20,8 +20,8 @@ class BatchSize:
     chunk_bytes: int
 
 
-MANY_WRITERS: Final = BatchSize(30_000, 2 * 2**20)
-"""Two chunks of usual rows: half the commits of batches of one chunk, in the same memory (2 M invoices, PostgreSQL: 367 MiB in all)."""
+MANY_WRITERS: Final = BatchSize(30_000, 2**20)
+"""A few chunks of usual rows: half the commits of batches of 15,000, in the same memory (2 M invoices, PostgreSQL: 366–371 MiB in all)."""
 ONE_WRITER: Final = BatchSize(15_000, 32 * 2**20)
 """Where only one transaction may write, a batch is read and mapped as a whole before it begins, so that others can do so meanwhile."""
 

@@ -27,7 +27,7 @@ R = TypeVar("R")
 Look: TypeAlias = Callable[[pa.Table], None]
 """Gets source rows as they were read, with `ANOMALY`."""
 
-CHUNK_BYTES: Final = 4 * 2**20
+CHUNK_BYTES: Final = 2 * 2**20
 _RANGE_ROWS: Final = 8_192
 _MOST_PICKED: Final = 1_000
 
