@@ -52,6 +52,11 @@ class Question:
         return ProgramTotal(self.total.target, by, tuple(name for name, _ in self.sums))
 
     @property
+    def of_texts(self) -> bool:
+        """Whether texts are added up."""
+        return any(form.of_text for _, form in self.sums)
+
+    @property
     def name(self) -> str:
         """For people: the target, what is added up, and by what."""
         by = ", ".join(self.total.by[at][0] for at in self.kept)
@@ -124,13 +129,16 @@ def count_statement(asked: Asked, origin: Origin) -> str:
     return f"SELECT count(*) FROM {origin.sql} AS {origin.alias}{_where(asked, origin)}"
 
 
-def sums_statement(asked: Asked, question: Question, origin: Origin) -> str:
-    """Per group its texts, the number of its rows, then for each sum three numbers: it, its millionths, and how many values are in neither."""
+def sums_statement(asked: Asked, question: Question, origin: Origin, *, strict: bool = False) -> str:
+    """Per group its texts, the number of its rows, then for each sum three numbers: it, its millionths, and how many values are in neither.
+
+    `strict`, where the dialect `is_strict`: every text is taken for a number, or the statement fails.
+    """
     dialect = dialect_of_source(origin)
     by = [dialect.group(form) for _, form in question.groups]
     added = []
     for _, form in question.sums:
-        number = dialect.number(form)
+        number = dialect.number(form, strict=strict)
         odd = None if number.odd is None else f"CASE WHEN {number.odd} THEN 1 ELSE 0 END"
         added += ["0" if each is None else dialect.total(each) for each in (number.whole, number.millionths, odd)]
     grouping = f" GROUP BY {', '.join(by)}" if by else " HAVING count(*) > 0"

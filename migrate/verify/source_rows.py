@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import numpy as np
@@ -22,8 +22,9 @@ from migrate.mapping.stages import UNIT
 from migrate.mapping.transformer import Mapped
 from migrate.stores.port import ANOMALY
 from migrate.values import TableShape
-from migrate.verify.source_forms import DateForm
+from migrate.verify.source_forms import DateForm, NumberForm
 from migrate.verify.source_questions import Asked, Question, dialect_of_rows
+from migrate.verify.source_sql import FRACTION, LENGTH
 from migrate.verify.totals import Sums, Totals, exact_sum
 
 _ROWS: Final = "rows"
@@ -67,7 +68,7 @@ class ReadTotals:
         if not self._asked.questions or self.unread or self.failed is not None:
             return
         try:
-            rows = self._kept_of(chunk)
+            rows = self._kept_of(chunk, mapped)
             if rows.num_rows != mapped.units.num_rows:
                 self.failed = f"`where` keeps {rows.num_rows} rows, and the mapping {mapped.units.num_rows}"
                 return
@@ -102,10 +103,10 @@ class ReadTotals:
         for each in (*self._spelled, *self._rejected):
             each.close()
 
-    def _kept_of(self, chunk: pa.Table) -> pa.Table:
-        """The rows that `where` keeps, as its form says."""
+    def _kept_of(self, chunk: pa.Table, mapped: Mapped) -> pa.Table:
+        """The rows that `where` keeps, as its form says; where the mapping keeps all, the source's own count of them says the same."""
         rows = chunk.select(list(self._asked.columns))
-        if self._asked.where is None:
+        if self._asked.where is None or mapped.units.num_rows == rows.num_rows:
             return rows
         keep = self._computed([f"coalesce({self._dialect.condition(self._asked.where)}, false)"], rows)
         return rows.filter(keep.column(0))
@@ -113,14 +114,14 @@ class ReadTotals:
     def _note(self, at: int, question: Question, rows: pa.Table, mapped: pa.Table) -> None:
         """Note the values that only the mapping can read, and the rows that it rejects."""
         units = mapped[UNIT].to_numpy()
-        texts = [name for name, form in question.sums if form.of_text]
-        if texts:
-            spelled = self._only_spelled(question, rows, mapped, units)
-            self._spelled[at].add(question.total.target, spelled)
-            self.spelled += sum(len(spelled) - spelled[name].null_count for name in texts)
-        rejected = np.ones(rows.num_rows, dtype=bool)
-        rejected[units] = False
-        if rejected.any():
+        all_mapped = len(units) == rows.num_rows
+        for summed in question.sums:
+            if summed[1].of_text:
+                texts = rows[summed[1].column.name]
+                self._note_spelled(at, summed, texts if all_mapped else texts.take(units), mapped)
+        if not all_mapped:
+            rejected = np.ones(rows.num_rows, dtype=bool)
+            rejected[units] = False
             self._note_rejected(at, question, rows.filter(pa.array(rejected)))
 
     def _note_rejected(self, at: int, question: Question, rows: pa.Table) -> None:
@@ -131,23 +132,19 @@ class ReadTotals:
             return
         self._rejected[at].add(question.total.target, self._as_fields(question, rows))
 
-    def _only_spelled(
-        self, question: Question, rows: pa.Table, mapped: pa.Table, units: npt.NDArray[np.int64]
-    ) -> pa.Table:
-        """The mapped rows with a value of which the text is no plain number; all other values that are added up are NULL."""
-        plain = self._computed([self._dialect.number(form).whole for _, form in question.sums], rows)
-        found: Any = mapped
-        some = np.zeros(mapped.num_rows, dtype=bool)
-        for number, (name, form) in enumerate(question.sums):
-            place = mapped.schema.get_field_index(name)
-            values = mapped.column(place)
-            spelled = np.asarray(plain.column(number).is_null())[units] & np.asarray(values.is_valid())
-            if not form.of_text:
-                spelled[:] = False
-            some |= spelled
-            only = pc.if_else(pa.array(spelled), values, pa.scalar(None, values.type))
-            found = found.set_column(place, mapped.schema.field(place), only)
-        return found.filter(pa.array(some))
+    def _note_spelled(self, at: int, summed: tuple[str, NumberForm], texts: pa.ChunkedArray, mapped: pa.Table) -> None:
+        """Note the values of one field of which the text is no plain number; `texts` belong to the mapped rows."""
+        name, form = summed
+        unlike = np.flatnonzero(_unlike(texts, mapped[name]))
+        if not len(unlike):
+            return
+        found = pa.table({form.column.name: texts.take(unlike)})
+        plain = self._computed([self._dialect.number(form).whole], found).column(0)
+        spelled = unlike[np.asarray(plain.is_null())]
+        if len(spelled):
+            self.spelled += len(spelled)
+            question = self._asked.questions[at]
+            self._spelled[at].add(question.total.target, _only(question, name, mapped.take(spelled)))
 
     def _as_fields(self, question: Question, rows: pa.Table) -> pa.Table:
         """Source rows under the names of the target's fields, as far as the question names them."""
@@ -165,3 +162,21 @@ class ReadTotals:
             return self._connection.sql(f"SELECT {names} FROM {_ROWS}").to_arrow_table()
         finally:
             self._connection.unregister(_ROWS)
+
+
+def _unlike(texts: pa.ChunkedArray, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where a text is not the shortest plain number that has the digits of its value; never where there is no value or no text."""
+    if pa.types.is_decimal(values.type) and not 0 <= values.type.scale <= FRACTION:
+        return np.asarray(pc.and_(values.is_valid(), texts.is_valid()))
+    # Arrow writes digits and a point, which every dialect takes for the same number.
+    differs = pc.or_(pc.not_equal(texts, values.cast(texts.type)), pc.greater(pc.binary_length(texts), LENGTH))
+    return np.asarray(differs.fill_null(False))
+
+
+def _only(question: Question, name: str, rows: pa.Table) -> pa.Table:
+    """The rows with no value but this one of those that are added up."""
+    for other, _ in question.sums:
+        if other != name:
+            place = rows.schema.get_field_index(other)
+            rows = rows.set_column(place, rows.schema.field(place), pa.nulls(len(rows), rows.schema.field(place).type))
+    return rows

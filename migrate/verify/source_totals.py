@@ -7,10 +7,10 @@ that a source that moves accuses nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from migrate.engine.plan import Plan
 from migrate.errors import ConnectionLost, Interrupted, MigrateError
@@ -59,26 +59,43 @@ class SourceTotals:
         self._reader = reader
         self._origin = None if reader is None else reader.origin()
         self._asked = _NOTHING if self._origin is None else questions_of(plan, totals, self._origin)
+        self._ahead: dict[int, Sums] = {}
 
     def read(self) -> ReadTotals:
         """For the rows of one walk."""
         return ReadTotals(self._asked, self._plan.source_shape)
+
+    def ask_ahead(self, watch: Callable[[str, int], None]) -> None:
+        """Ask what can be asked before the walk, while the database has little else to do: each question in the form that is cheapest.
+
+        Where texts are added up, that may be one that takes all of them for numbers: it can confirm what is read, and never doubts it.
+        Raises ConnectionLost, and what `watch` raises.
+        """
+        if self._reader is None or self._origin is None:
+            return
+        for at, question in enumerate(self._asked.questions):
+            watch("source", 0)
+            # What fails is asked again afterwards, and noted then.
+            with _noting([]):
+                found = self._summed(self._reader, self._origin, question, strict=self._strictly(question))
+                if found is not None:
+                    self._ahead[at] = found
 
     def answers(self, read: ReadTotals, totals: Totals) -> Answers:
         """Ask the source; `read` and `totals` are of one walk. Raises ConnectionLost."""
         if self._reader is None or self._origin is None:
             return Answers(notes=[Note.of("not_asked_sql")])
         answers = Answers(notes=list(self._asked.notes))
-        try:
-            self._ask(self._reader, self._origin, read, totals, answers)
-        except (ConnectionLost, Interrupted):
-            raise
-        except MigrateError as error:
-            answers.notes.append(Note.of("not_asked_failed", why=error.message))
+        with _noting(answers.notes):
+            self._add_up(self._reader, self._origin, read, totals, answers)
+        if self._asked.counted and (self._asked.where is None or not read.unread):
+            with _noting(answers.notes):
+                answers.rows = (self._rows(self._reader, self._origin, answers), read.kept)
         return answers
 
     def again(self, replay: Replay, watch: Callable[[str, int], None]) -> Answers:
         """Walk the source once more, and ask it again."""
+        self._ahead.clear()
         with closing(self.read()) as read, closing(Totals(self._totals)) as totals:
             for mapped in replay.chunks(read.look):
                 watch("source", mapped.rows_read)
@@ -107,13 +124,8 @@ class SourceTotals:
                 yield Note.of("source_spelled", count=count_text(read.spelled))
         yield from answers.notes
 
-    def _ask(self, reader: SumsReader, origin: Origin, read: ReadTotals, totals: Totals, answers: Answers) -> None:
-        if self._asked.counted and (self._asked.where is None or not read.unread):
-            [(rows,)] = reader.ask(count_statement(self._asked, origin))
-            answers.rows = (int(rows), read.kept)
-        if not self._asked.questions:
-            return
-        if read.unread or read.only_counted:
+    def _add_up(self, reader: SumsReader, origin: Origin, read: ReadTotals, totals: Totals, answers: Answers) -> None:
+        if self._asked.questions and (read.unread or read.only_counted):
             answers.notes.append(Note.of("not_asked_unread" if read.unread else "not_asked_kept"))
             return
         for at, question in enumerate(self._asked.questions):
@@ -121,25 +133,49 @@ class SourceTotals:
             if why is not None:
                 answers.notes.append(Note.of("not_asked_failed", why=why))
                 continue
-            asked = _summed(question, reader.ask(sums_statement(self._asked, question, origin)), origin)
-            if asked is None:
-                answers.notes.append(Note.of("not_asked_stored", what=question.name))
-            else:
-                answers.sums[at] = (asked, read.expected(at, totals))
+            expected, asked = read.expected(at, totals), self._ahead.get(at)
+            with _noting(answers.notes):
+                if asked is None or (asked != expected and self._strictly(question)):
+                    asked = self._summed(reader, origin, question, strict=False)
+                if asked is None:
+                    answers.notes.append(Note.of("not_asked_stored", what=question.name))
+                else:
+                    answers.sums[at] = (asked, expected)
+
+    def _rows(self, reader: SumsReader, origin: Origin, answers: Answers) -> int:
+        """How many there are, as the source says: in all groups of a total, or counted by themselves."""
+        for asked, _ in answers.sums.values():
+            return sum(rows for rows, _ in asked.values())
+        [(rows,)] = reader.ask(count_statement(self._asked, origin))
+        return int(rows)
+
+    def _strictly(self, question: Question) -> bool:
+        """Whether it is asked ahead in another form than later."""
+        return self._origin is not None and question.of_texts and dialect_of_source(self._origin).is_strict
+
+    def _summed(self, reader: SumsReader, origin: Origin, question: Question, *, strict: bool) -> Sums | None:
+        """The source's groups; None if it holds numbers in a form that is in no sum."""
+        dialect, width = dialect_of_source(origin), len(question.groups)
+        found: Sums = {}
+        for row in reader.ask(sums_statement(self._asked, question, origin, strict=strict)):
+            group, count, numbers = row[:width], row[width], [Decimal(each or 0) for each in row[width + 1 :]]
+            if any(numbers[2::3]) or not all(each.is_finite() for each in numbers):
+                return None
+            parts = zip(numbers[0::3], numbers[1::3], strict=True)
+            values = tuple(exact_sum(whole, behind.scaleb(-_MILLIONTHS)) for whole, behind in parts)
+            found[tuple(map(dialect.received, group))] = (int(count), values)
+        return found
 
 
-def _summed(question: Question, rows: Sequence[tuple[Any, ...]], origin: Origin) -> Sums | None:
-    """The source's groups; None if it holds numbers in a form that is in no sum."""
-    dialect, width = dialect_of_source(origin), len(question.groups)
-    found: Sums = {}
-    for row in rows:
-        group, count, numbers = row[:width], row[width], [Decimal(each or 0) for each in row[width + 1 :]]
-        if any(numbers[2::3]):
-            return None
-        parts = zip(numbers[0::3], numbers[1::3], strict=True)
-        values = tuple(exact_sum(whole, behind.scaleb(-_MILLIONTHS)) for whole, behind in parts)
-        found[tuple(map(dialect.received, group))] = (int(count), values)
-    return found
+@contextmanager
+def _noting(notes: list[Note]) -> Iterator[None]:
+    """What the source cannot answer is noted; a lost connection and an interruption go on."""
+    try:
+        yield
+    except (ConnectionLost, Interrupted):
+        raise
+    except MigrateError as error:
+        notes.append(Note.of("not_asked_failed", why=error.message))
 
 
 def _difference(question: Question, asked: Sums, read: Sums) -> Note:

@@ -34,7 +34,7 @@ from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
 from migrate.verify.notes import Note, NotVerified, unsteady
-from migrate.verify.pieces import Pieces, pieces_of
+from migrate.verify.pieces import SOURCE, Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_again, kept_nowhere, unwatched
@@ -101,6 +101,7 @@ class _Opened:
     """Both sides, and what is kept of them."""
 
     replay: Replay
+    own: SourceTotals
     stored: dict[str, Stored]
     pieces: Pieces
 
@@ -148,7 +149,7 @@ class _Verifier:
                 closing(SourceScan(self._plan, self._nonce, totals, target.sorting, own.read()))
             )
             said: tuple[Note, ...] = ()
-            if chosen and self._sum_up(_Opened(replay, stored, pieces), source, target):
+            if chosen and self._sum_up(_Opened(replay, own, stored, pieces), source, target):
                 try:
                     said = self._own_sums(own, source, replay)
                     compared = self._rows(replay, stored, source, target)
@@ -167,9 +168,15 @@ class _Verifier:
 
     def _sum_up(self, opened: _Opened, source: SourceScan, target: TargetScan) -> bool:
         """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""
+
+        def walk_source() -> None:
+            if opened.pieces.found(SOURCE) is None:
+                opened.own.ask_ahead(self._watch)
+            source.walk(opened.replay, self._watch, pool, opened.pieces)
+
         with ThreadPoolExecutor(2 * at_once_here(), "verify-rows") as pool:
             return self._scan(
-                lambda: source.walk(opened.replay, self._watch, pool, opened.pieces),
+                walk_source,
                 lambda: target.walk(opened.stored, self._watch, pool, opened.pieces),
             )
 

@@ -226,23 +226,58 @@ def test_a_mapping_engine_that_filters_is_found(case: Case, monkeypatch: pytest.
     assert any("it counts 29 rows by itself" in each for each in doubts(found)), doubts(found)
 
 
-def test_a_source_that_moves_accuses_nobody(tmp_path: Path, new_database: Callable[[str], str]) -> None:
-    """Rows that change between the reading and the question, where nothing holds a snapshot, are no loss: the report says that they moved, and nobody knows."""
+def test_a_source_that_moves_accuses_nobody(
+    tmp_path: Path, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that change between the question and the reading, where nothing holds a snapshot, are no loss: the report says that they moved, and nobody knows."""
     case = Case(tmp_path, new_database("mariadb"), [row(number) for number in range(ROWS)])
     case.source.run("ALTER TABLE src ENGINE=MyISAM")
     run_scheduled(case.plan)
-    moved = threading.Event()
+    ask, moved = MariaReader.ask, threading.Event()
 
-    def move(side: str, _rows: int) -> None:
-        if side == "source" and not moved.is_set():
+    def answered_too_early(self: MariaReader, statement: str) -> list[tuple[Any, ...]]:
+        found = ask(self, statement)
+        if not moved.is_set():
             moved.set()
             case.source.run("UPDATE src SET amount = amount + 1")
+        return found
 
-    found = verify_plan(case.plan, VerifyOptions(), move)
+    monkeypatch.setattr(MariaReader, "ask", answered_too_early)
+    found = verify_plan(case.plan, VerifyOptions())
     assert moved.is_set()
     about_the_source = [each for each in doubts(found) if each.startswith("the source")]
     assert about_the_source == [": ".join(unsteady(Note.of("the_source")).sentences())], doubts(found)
     assert notes(found)[-1].endswith("and were others when both were asked again")
+
+
+@pytest.mark.parametrize(
+    ("texts", "statements", "spelled"),
+    [
+        pytest.param(("1.00", "-12.5", "0"), 1, 0, id="one question confirms plain numbers"),
+        pytest.param(("1.00", "+5", "007"), 2, 20, id="the server takes more for numbers"),
+        pytest.param(("1.00", "NaN", "Infinity"), 2, 0, id="the server takes what the mapping rejects for numbers"),
+        pytest.param(("1.00", "12O", "￥7"), 2, 10, id="the server refuses"),
+    ],
+)
+def test_a_cheap_answer_may_confirm_and_never_accuses(
+    tmp_path: Path, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...], statements: int, spelled: int
+) -> None:  # fmt: skip
+    """PostgreSQL is asked first to take every text for a number; where that does not confirm what was read, the texts are looked at, and nobody is accused."""
+    rows = [{**row(number), "said": texts[number % 3], "count": number, "state": "a"} for number in range(30)]
+    case = Case(tmp_path, new_database("postgresql"), rows)
+    ask, asked = PostgresReader.ask, []
+
+    def noted(self: PostgresReader, statement: str) -> list[tuple[Any, ...]]:
+        asked.append(statement)
+        return ask(self, statement)
+
+    monkeypatch.setattr(PostgresReader, "ask", noted)
+    found = case.migrated_and_verified()
+    assert (len(asked), doubts(found)) == (statements, []), asked
+    assert any("dst (amount, count, said, bare)" in each for each in notes(found)), notes(found)
+    assert [each for each in notes(found) if "left out" in each] == ([] if spelled == 0 else [
+        f"left out of these: {spelled} values that are written in a way that only the mapping reads as numbers"
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(
