@@ -63,7 +63,7 @@ class Totals:
         self._connection.register(_ROWS, rows)
         try:
             query = f"SELECT {', '.join([*by, 'count(*)', *added])} FROM {_ROWS}{grouping}"
-            found = self._connection.sql(query).fetchall()
+            found = self._connection.execute(query).fetchall()
         except duckdb.OutOfRangeException:
             # A sum of more than 38 digits: that of fewer rows has fewer, and one row always fits.
             if rows.num_rows == 1:
