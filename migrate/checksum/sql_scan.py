@@ -17,23 +17,27 @@ _DIGITS: Final = 15
 _NO_LENGTH: Final = frozenset({"enum"})
 
 
-def bucket_sums(form: SqlForm, relation: StoredRelation, nonce: str) -> str:
-    """Per bucket, which is the first 12 bits of K: bucket, rows with a digest, sums of the two slices of SHA-256(nonce ‖ row), rows without.
+def bucket_sums(form: SqlForm, relation: StoredRelation, nonce: str, bits: int = 12) -> str:
+    """Per bucket, which is the first 12 or 16 bits of K: bucket, rows with a digest, sums of the two slices of SHA-256(nonce ‖ row), rows without.
 
     All as text; the bucket is NULL for rows whose key has no encoding. The nonce is hexadecimal.
     """
-    origin = f"{relation.sql} AS {relation.alias}"
+    origin, digits = f"{relation.sql} AS {relation.alias}", bits // 4
     if relation.dialect == "postgresql":
         # OFFSET 0 keeps the planner from computing each digest once per use.
         keyed = f"'{nonce}'||{form.row}"
         digests = f"SELECT {sha256(form.key)} AS k, {sha256(keyed)} AS h FROM {origin} OFFSET 0"
-        bucket, first, second = "('x'||substr(k,1,3))::bit(12)::int", _postgres_slice(1), _postgres_slice(1 + _DIGITS)
+        bucket, first, second = (
+            f"('x'||substr(k,1,{digits}))::bit({bits})::int",
+            _postgres_slice(1),
+            _postgres_slice(1 + _DIGITS),
+        )
         parts = f"SELECT {bucket} AS b, {first} AS s1, {second} AS s2 FROM ({digests}) AS d"
         return f"SELECT b::text, count(s1)::text, sum(s1)::text, sum(s2)::text, (count(*)-count(s1))::text FROM ({parts}) AS p GROUP BY b"
     # Merged by the server, so that nothing is written to a temporary table, at the price of a second digest.
     digest = f"sha2(concat('{nonce}',{form.row}),256)"
     first, second = _mariadb_slice(digest, 1), _mariadb_slice(digest, 1 + _DIGITS)
-    bucket = f"cast(conv(left(sha2({form.key},256),3),16,10) AS unsigned)"
+    bucket = f"cast(conv(left(sha2({form.key},256),{digits}),16,10) AS unsigned)"
     # By its place in the list: MariaDB takes a name behind GROUP BY for a column of the table before it looks at the list.
     return f"SELECT {bucket}, count({first}), sum({first}), sum({second}), count(*)-count({first}) FROM {origin} GROUP BY 1"
 

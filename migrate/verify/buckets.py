@@ -17,8 +17,8 @@ from migrate.checksum.contract import Contract
 from migrate.checksum.set_digest import DIGEST_BYTES
 from migrate.checksum.vectorised import key_digests, key_hashes, row_digests
 
-BITS: Final = 12
-BUCKETS: Final = 1 << BITS
+MANY_ROWS: Final = 10**8
+"""Of more rows than these, a bucket that differs would have too many to be read again for one of them."""
 _LIMB_BITS: Final = 30
 _LOW_30: Final = np.uint64(2**_LIMB_BITS - 1)
 
@@ -26,8 +26,30 @@ _HASH_BITS: Final = 64
 
 Buckets = npt.NDArray[np.int64]
 
-Sorting: TypeAlias = Literal["hash", "digest"]
-"""By what a key has its bucket: the first 12 bits of its XXH64, which costs a third, or of its digest K, which a database can compute too."""
+SortedBy: TypeAlias = Literal["hash", "digest"]
+"""By what a key has its bucket: by its XXH64, which costs a third, or by its digest K, which a database can compute too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """How rows come into buckets: by so many first bits. Sums can be compared only where both sides are sorted alike."""
+
+    by: SortedBy
+    bits: int = 12
+
+    @property
+    def buckets(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+
+BY_HASH: Final = Sorting("hash")
+BY_DIGEST: Final = Sorting("digest")
+
+
+def bits_for(*rows: int | None) -> int:
+    """How many bits to sort sides of about so many rows by (None: nobody knows)."""
+    return 16 if any(each is not None and each > MANY_ROWS for each in rows) else BY_HASH.bits
 
 
 def digest_bytes(digests: pa.Array) -> npt.NDArray[np.uint8]:
@@ -38,18 +60,18 @@ def digest_bytes(digests: pa.Array) -> npt.NDArray[np.uint8]:
     return raw[digests.offset * DIGEST_BYTES : (digests.offset + len(digests)) * DIGEST_BYTES].reshape(-1, DIGEST_BYTES)
 
 
-def buckets_of(keys: pa.Array) -> Buckets:
-    """The bucket of each key digest: its first 12 bits."""
+def buckets_of(keys: pa.Array, bits: int = BY_DIGEST.bits) -> Buckets:
+    """The bucket of each key digest: its first bits, of which there are at most 16."""
     raw = digest_bytes(keys)
-    return (raw[:, 0].astype(np.int64) << 4) | (raw[:, 1] >> 4)
+    return ((raw[:, 0].astype(np.int64) << 8) | raw[:, 1]) >> (16 - bits)
 
 
 def sorted_rows(rows: pa.Table, contract: Contract, sorting: Sorting) -> Buckets:
     """The bucket of each row, by its key, or by all of it where there is none; any for a key without an encoding."""
-    if sorting == "digest":
-        return buckets_of(key_digests(rows, contract))
+    if sorting.by == "digest":
+        return buckets_of(key_digests(rows, contract), sorting.bits)
     names = [name for name, _ in contract.key_columns]
-    return (key_hashes(rows, names, contract) >> np.uint64(_HASH_BITS - BITS)).astype(np.int64)
+    return (key_hashes(rows, names, contract) >> np.uint64(_HASH_BITS - sorting.bits)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +93,11 @@ class BucketSums:
     A limb's sum stays exact in int64 up to 2**33 rows. `poison` counts the rows that have no digest; they are in no bucket.
     """
 
-    def __init__(self, sorting: Sorting = "digest") -> None:
+    def __init__(self, sorting: Sorting = BY_DIGEST) -> None:
         self.sorting = sorting
-        self.rows: Buckets = np.zeros(BUCKETS, np.int64)
+        self.rows: Buckets = np.zeros(sorting.buckets, np.int64)
         self.poison = 0
-        self.limbs = np.zeros((4, BUCKETS), np.int64)
+        self.limbs = np.zeros((4, sorting.buckets), np.int64)
 
     @property
     def count(self) -> int:
@@ -84,7 +106,9 @@ class BucketSums:
 
     def add(self, keys: pa.Array, digests: pa.Array) -> None:
         """Count rows by their key digests and row digests, fixed_size_binary(32) both."""
-        self._add(buckets_of(keys), digests, np.asarray(digests.is_valid()) & np.asarray(keys.is_valid()))
+        self._add(
+            buckets_of(keys, self.sorting.bits), digests, np.asarray(digests.is_valid()) & np.asarray(keys.is_valid())
+        )
 
     def add_sorted(self, rows: Sorted) -> None:
         """Count rows by their buckets."""
@@ -101,10 +125,10 @@ class BucketSums:
             ((words[:, 0] & np.uint64(15)) << np.uint64(56)) | (words[:, 1] >> np.uint64(8)),
         )
         limbs = [part for each in slices for part in (each >> np.uint64(30), each & _LOW_30)]
-        self.rows += np.bincount(bucket, minlength=BUCKETS)
+        self.rows += np.bincount(bucket, minlength=self.sorting.buckets)
         for number, limb in enumerate(limbs):
             # The sums of one chunk are below 2**53, so that the doubles of bincount hold them exactly.
-            self.limbs[number] += np.bincount(bucket, weights=limb, minlength=BUCKETS).astype(np.int64)
+            self.limbs[number] += np.bincount(bucket, weights=limb, minlength=self.sorting.buckets).astype(np.int64)
 
     def add_sums(self, sums: Iterable[Sequence[Any]]) -> None:
         """Count rows that a database has summed up: bucket (None: its rows have no key), rows, sums of both slices, poisoned rows; None is 0."""

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from migrate.engine.plan import Plan
-from migrate.verify.buckets import BUCKETS, BucketSums, Sorting
+from migrate.verify.buckets import BucketSums, Sorting
 from migrate.verify.notes import Note
 from migrate.verify.replay import Replay
 from migrate.verify.state import Piece, StateFile
@@ -58,7 +58,7 @@ def target_piece(name: str) -> str:
 def sums_written(sums: BucketSums) -> dict[str, Any]:
     """Bucket sums as JSON has them."""
     return {
-        "sorting": sums.sorting,
+        "sorting": asdict(sums.sorting),
         "poison": sums.poison,
         "numbers": packed(np.vstack([sums.rows, sums.limbs]).astype("<i8").tobytes()),
     }
@@ -66,11 +66,15 @@ def sums_written(sums: BucketSums) -> dict[str, Any]:
 
 def sums_read(written: Mapping[str, Any]) -> BucketSums:
     """The bucket sums that were written so."""
-    sorting: Sorting = written["sorting"]
-    sums = BucketSums(sorting)
-    numbers = np.frombuffer(unpacked(written["numbers"]), "<i8").astype(np.int64).reshape(-1, BUCKETS)
+    sums = BucketSums(sorting_read(written))
+    numbers = np.frombuffer(unpacked(written["numbers"]), "<i8").astype(np.int64).reshape(-1, sums.sorting.buckets)
     sums.poison, sums.rows, sums.limbs = int(written["poison"]), numbers[0].copy(), numbers[1:].copy()
     return sums
+
+
+def sorting_read(written: Mapping[str, Any]) -> Sorting:
+    """How the rows were sorted whose bucket sums were written so."""
+    return Sorting(**written["sorting"])
 
 
 def rows_written(rows: pa.Table | None) -> str | None:

@@ -23,7 +23,7 @@ from migrate.checksum.contract import Contract
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.errors import EnvironmentFault
 from migrate.mapping.duck import connect_briefly
-from migrate.verify.buckets import BUCKETS, Buckets, BucketSums, Sorted, buckets_of, sorted_rows
+from migrate.verify.buckets import Buckets, BucketSums, Sorted, buckets_of, sorted_rows
 from migrate.verify.verdict import Kind, SideName
 
 KEY: Final = "_k"
@@ -46,10 +46,10 @@ class Parts:
     def __init__(self, source: BucketSums, target: BucketSums, unread: Buckets | None = None) -> None:
         """Both sorted alike. `unread`: per bucket how many rows beside them cannot be read; a bucket with such rows differs."""
         self._sorting = source.sorting
-        also = np.zeros(BUCKETS, np.int64) if unread is None else unread
+        also = np.zeros(source.sorting.buckets, np.int64) if unread is None else unread
         differing = np.union1d(source.differing(target), np.flatnonzero(also))
         rows = (source.rows + target.rows + also)[differing]
-        self._part_of = np.full(BUCKETS, -1, np.int64)
+        self._part_of = np.full(source.sorting.buckets, -1, np.int64)
         self._part_of[differing] = (np.cumsum(rows) - rows) // PART_ROWS
         self.count = int(self._part_of.max()) + 1 if len(differing) else 0
         self._first: dict[SideName, BucketSums] = {"source": source, "target": target}
@@ -78,7 +78,7 @@ class Parts:
 
     def add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array) -> None:
         """Keep those of `rows` that lie in a differing bucket by their key digests; rows without digest are in none."""
-        self._add(side, rows, keys, digests, Sorted(buckets_of(keys), digests))
+        self._add(side, rows, keys, digests, Sorted(buckets_of(keys, self._sorting.bits), digests))
 
     def _add(self, side: Kept, rows: pa.Table, keys: pa.Array, digests: pa.Array, summed: Sorted) -> None:
         """`summed`: what the sums of this side are over."""

@@ -16,7 +16,7 @@ from migrate.engine.plan import Plan
 from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
-from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested
+from migrate.verify.buckets import BY_HASH, BucketSums, Sorted, Sorting, bits_for, digested
 from migrate.verify.notes import Note
 from migrate.verify.pieces import (
     SOURCE,
@@ -25,6 +25,7 @@ from migrate.verify.pieces import (
     coverage_written,
     rows_read,
     rows_written,
+    sorting_read,
     sums_read,
     sums_written,
     target_piece,
@@ -172,7 +173,7 @@ class TargetScan:
         self._kept: dict[str, Coverage] = {}
         self.coverage: list[Coverage] = []
         self.totals = Totals(totals)
-        self.sums = {target.name: BucketSums("hash") for target in plan.targets}
+        self.sums = {target.name: BucketSums(BY_HASH) for target in plan.targets}
         self.unread: dict[str, UnreadTally] = {}
 
     def choose(self, stored: Mapping[str, Stored], pieces: Pieces) -> None:
@@ -187,11 +188,12 @@ class TargetScan:
                 self._kept[name] = coverage_read(kept["coverage"])
             else:
                 # A source that is kept is sorted already, and a database sorts in one way only.
-                sorted_by_hash = source is not None and source["sums"][name]["sorting"] == "hash"
-                trial = stored[name].trial(self._nonce, "stream" if sorted_by_hash else self._scan)
-                by_digest = isinstance(trial, Trial) or (source is not None and not sorted_by_hash)
-                self._trials[name] = trial
-                self.sums[name] = BucketSums("digest" if by_digest else "hash")
+                given = None if source is None else sorting_read(source["sums"][name])
+                bits = bits_for(self._plan.source_shape.rows, target.shape.rows) if given is None else given.bits
+                scan: Scan = self._scan if given is None or given.by == "digest" else "stream"
+                self._trials[name] = stored[name].trial(self._nonce, scan, bits)
+                by_digest = isinstance(self._trials[name], Trial)
+                self.sums[name] = BucketSums(given or Sorting("digest" if by_digest else "hash", bits))
             self.unread[name] = UnreadTally(Shown(target.contract, target.key), self.sums[name].sorting)
 
     @property

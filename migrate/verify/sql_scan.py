@@ -19,7 +19,7 @@ from migrate.checksum.sql_scan import bucket_sums, equal_rows, first_rows
 from migrate.errors import ConnectionLost, Interrupted, MigrateError
 from migrate.stores.port import SourceReader, SqlReader
 from migrate.units import count_text, rows_text
-from migrate.verify.buckets import BucketSums, digested
+from migrate.verify.buckets import BY_HASH, BucketSums, Sorting, digested
 from migrate.verify.notes import Note
 from migrate.verify.sql_proof import SAMPLE_ROWS, proven_on_extremes, proven_on_sample
 from migrate.verify.verdict import Coverage, Reason, SideName
@@ -38,11 +38,12 @@ while the server sends the next ones. (2 M invoices on one machine, equal on the
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which table of which side is scanned. `equal`: only the rows whose text column of this name holds this text."""
+    """Which table of which side is scanned. `equal`: only the rows whose text column of this name holds this text. `bits`: of K, to sort by."""
 
     side: SideName
     table: str
     equal: tuple[str, str] | None = None
+    bits: int = BY_HASH.bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,8 @@ class Trial:
         tested = self._tested + extreme.rows
         if extreme.differs is not None:
             return streamed(self._place, "differs", extreme.differs, tested)
-        sums = BucketSums("digest")
-        sums.add_sums(self._reader.ask(bucket_sums(self._form, self._relation, self._nonce)))
+        sums = BucketSums(Sorting("digest", self._place.bits))
+        sums.add_sums(self._reader.ask(self._statement(self._relation)))
         if sums.poison:
             # Which rows these are, and why, is known only when they are read.
             counted = Note.of("rows_counted", rows=rows_text(sums.poison), count=count_text(sums.poison))
@@ -139,13 +140,16 @@ class Trial:
 
     def _stream_some(self) -> None:
         names = tuple(name for name, _ in self._contract.columns)
-        sums = BucketSums("hash")
+        sums = BucketSums(BY_HASH)
         for _, batch in self._reader.beside("NULL", names, self._relation.sql, f"LIMIT {TIMED_ROWS}"):
             rows = widened(pa.Table.from_batches([batch]), self._contract)
             sums.add_sorted(digested(rows, self._contract, self._nonce, sums.sorting))
 
     def _sum_some(self) -> None:
-        self._reader.ask(bucket_sums(self._form, first_rows(self._relation, TIMED_ROWS), self._nonce))
+        self._reader.ask(self._statement(first_rows(self._relation, TIMED_ROWS)))
+
+    def _statement(self, relation: StoredRelation) -> str:
+        return bucket_sums(self._form, relation, self._nonce, self._place.bits)
 
 
 def streamed(place: Place, reason: Reason, detail: str | Note | None = None, tested: int = 0) -> Scanned:

@@ -23,7 +23,7 @@ from migrate.engine.plan import Plan
 from migrate.errors import EnvironmentFault, InputError, StateError
 from migrate.stores.urls import parse_url, redacted
 
-FORMAT: Final = "migrate verify state 1"
+FORMAT: Final = "migrate verify state 2"
 
 Piece: TypeAlias = dict[str, Any]
 Tell: TypeAlias = Callable[[str, str], None]

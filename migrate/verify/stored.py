@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,11 +50,11 @@ class Stored:
         """Where the table stands; None where that cannot be told."""
         return self._reader.position() if isinstance(self._reader, PositionedReader) else None
 
-    def trial(self, nonce: str, scan: Scan) -> Trial | Scanned:
-        """How to sum up by the database all that the mapping answers for; or that its rows have to be read."""
+    def trial(self, nonce: str, scan: Scan, bits: int) -> Trial | Scanned:
+        """How to sum up by the database all that the mapping answers for, sorted by so many bits of K; or that its rows have to be read."""
         if self._scope is not None and self._place.equal is None and scan != "stream":
             return streamed(self._place, "within_scope")
-        return sql_trial(self._reader, self._contract, nonce, scan, self._place)
+        return sql_trial(self._reader, self._contract, nonce, scan, replace(self._place, bits=bits))
 
     def values(self, expressions: Iterable[str]) -> Iterator[pa.Table]:
         """All that the mapping answers for, with the columns that these expressions of DuckDB name; for rows that `sums` found to be readable."""

@@ -18,7 +18,7 @@ from migrate.stores.port import ANOMALY, ROW_NUMBER
 from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
-from migrate.verify.buckets import BucketSums, Sorted, Sorting, digested, sorted_rows
+from migrate.verify.buckets import BucketSums, Sorted, SortedBy, Sorting, bits_for, digested, sorted_rows
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
 from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.records import RECORD, Records, records_of
@@ -72,8 +72,10 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         }
         shapes = {name: _shape(name, spec) for name, spec in specs.items()}
         subject, not_verified = _subject(asked, shapes["source"], shapes["target"])
+        bits = bits_for(*(shape.rows for shape in shapes.values()))
         sides = {
-            name: open_now.enter_context(closing(_Table(name, spec, subject, nonce))) for name, spec in specs.items()
+            name: open_now.enter_context(closing(_Table(Place(name, spec.relation, bits=bits), spec, subject, nonce)))
+            for name, spec in specs.items()
         }
         began = sides["source"].now()
         faults = _sum_up(asked.scan, sides, watch)
@@ -111,17 +113,17 @@ def _doubts(not_verified: list[NotVerified]) -> tuple[Verdict, ...]:
 class _Table:
     """One side: its rows in the contract's types, scanned as often as asked, in one snapshot."""
 
-    def __init__(self, name: SideName, spec: SourceSpec, subject: Subject, nonce: str) -> None:
-        self._name = name
-        self._table = spec.relation
-        self.sums = BucketSums("hash")
+    def __init__(self, place: Place, spec: SourceSpec, subject: Subject, nonce: str) -> None:
+        self._place = place
+        self._name = place.side
+        self.sums = BucketSums(Sorting("hash", place.bits))
         self.coverage: Coverage | None = None
         self._trial: Trial | Scanned | None = None
         self._records: Records | None = None
         self.contract = subject.contract
         self.nonce = nonce
         self.reader = open_source(spec).reader()
-        self.unread = UnreadTally(Shown(subject.contract, subject.key), "hash")
+        self.unread = UnreadTally(Shown(subject.contract, subject.key), self.sums.sorting)
 
     def now(self) -> str:
         """The database's clock."""
@@ -129,17 +131,19 @@ class _Table:
 
     def choose(self, scan: Scan) -> None:
         """Find out whether the database may sum up the rows."""
-        self._trial = sql_trial(self.reader, self.contract, self.nonce, scan, Place(self._name, self._table))
+        self._trial = sql_trial(self.reader, self.contract, self.nonce, scan, self._place)
 
     @property
-    def sorting(self) -> Sorting:
-        """How the rows have to be sorted."""
+    def sorted_by(self) -> SortedBy:
+        """By what the rows have to be sorted."""
         return "digest" if isinstance(self._trial, Trial) else "hash"
 
-    def sum_up(self, sorting: Sorting, watch: Watch) -> None:
+    def sum_up(self, by: SortedBy, watch: Watch) -> None:
         """Sum up all rows, by the database or as they are read; both sides sorted alike."""
         found = self._trial.scan() if isinstance(self._trial, Trial) else self._trial
-        self.sums, self.unread.sorting = BucketSums(sorting), sorting
+        sorting = Sorting(by, self._place.bits)
+        self.sums = BucketSums(sorting)
+        self.unread.sort_by(sorting)
         self.coverage = None if found is None else found.coverage
         if found is not None and found.sums is not None:
             self.sums = found.sums
@@ -152,7 +156,7 @@ class _Table:
     def sum_up_records(self, records: Records, watch: Watch) -> None:
         """Sum up the records of all rows, until one has none: it is in `sums.poison` then, and the sums are of no use."""
         self._records = records
-        self.coverage = streamed(Place(self._name, self._table), "records").coverage
+        self.coverage = streamed(self._place, "records").coverage
         with closing(records.read(self.contract.key)) as tables:
             for rows in tables:
                 watch(self._name, rows.num_rows)
@@ -163,7 +167,7 @@ class _Table:
 
     def begin_again(self) -> None:
         """Forget the sums, and how they came about."""
-        self.sums, self.coverage, self._records = BucketSums("hash"), None, None
+        self.sums, self.coverage, self._records = BucketSums(self.sums.sorting), None, None
 
     def keep(self, parts: Parts, watch: Watch) -> None:
         """Keep the rows of differing buckets."""
@@ -214,8 +218,8 @@ def _sum_up(scan: Scan, sides: dict[SideName, _Table], watch: Watch) -> list[Not
     faults = walk_both(lambda: source.choose(scan), lambda: target.choose(scan))
     if faults:
         return faults
-    sorting: Sorting = "digest" if "digest" in {each.sorting for each in sides.values()} else "hash"
-    return walk_both(lambda: source.sum_up(sorting, watch), lambda: target.sum_up(sorting, watch))
+    by: SortedBy = "digest" if "digest" in {each.sorted_by for each in sides.values()} else "hash"
+    return walk_both(lambda: source.sum_up(by, watch), lambda: target.sum_up(by, watch))
 
 
 def _as_declared(shape: TableShape) -> TableShape:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from migrate.stores.port import ANOMALY
 from migrate.units import count_text, rows_text
-from migrate.verify.buckets import BUCKETS, Sorting
+from migrate.verify.buckets import BY_DIGEST, Sorting
 from migrate.verify.notes import Note, NotVerified, UnreadRow
 from migrate.verify.rows import KEY
 from migrate.verify.shown import Shown
@@ -34,21 +34,25 @@ _HEX: Final = re.compile(r"\bx((?:[0-9A-F]{2})+)(?![0-9A-Za-z])")
 class UnreadTally:
     """How many rows of one side cannot be read without loss, in which buckets, and the first reasons with the keys of their rows."""
 
-    def __init__(self, shown: Shown, sorting: Sorting = "digest") -> None:
+    def __init__(self, shown: Shown, sorting: Sorting = BY_DIGEST) -> None:
         """`sorting`: by what the readable rows of the side are sorted."""
         self._shown = shown
-        self.sorting = sorting
         self._reasons: dict[str, list[str]] = {}
         self.rows: list[UnreadRow] = []
         self.count = 0
-        self.buckets = np.zeros(BUCKETS, np.int64)
+        self.sort_by(sorting)
+
+    def sort_by(self, sorting: Sorting) -> None:
+        """Sort the rows that are still to come in this way; there are none yet."""
+        self.sorting = sorting
+        self.buckets = np.zeros(sorting.buckets, np.int64)
 
     def add(self, rows: pa.Table) -> None:
         """Count rows, with `ANOMALY`."""
         if rows.num_rows == 0:
             return
         self.count += rows.num_rows
-        self.buckets += np.bincount(self._shown.buckets(rows, self.sorting), minlength=BUCKETS)
+        self.buckets += np.bincount(self._shown.buckets(rows, self.sorting), minlength=self.sorting.buckets)
         for at, reason in enumerate(rows[ANOMALY].slice(0, _LOOKED_AT).to_pylist()):
             if reason in self._reasons or len(self._reasons) < _SHOWN:
                 keys = self._reasons.setdefault(reason, [])

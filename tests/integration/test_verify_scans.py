@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
+from migrate.verify import buckets
 from migrate.verify.sql_scan import Scan
 from migrate.verify.tables import TwoTables, verify_tables
 from migrate.verify.verdict import Verification
@@ -59,9 +60,21 @@ def test_two_databases_sum_up_by_themselves(pair: tuple[Database, Database]) -> 
     assert (result.source_rows, result.target_rows) == (ROWS, ROWS)
 
 
+@pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("scan", ["sql", "stream", "auto"])
-def test_every_way_finds_the_same(pair: tuple[Database, Database], scan: Scan) -> None:
-    """Changed, missing, extra and repeated rows are named one by one, whoever summed up."""
+def test_every_way_finds_the_same(
+    pair: tuple[Database, Database], scan: Scan, *, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed, missing, extra and repeated rows are named one by one, whoever summed up, and into however many buckets."""
+    monkeypatch.setattr(buckets, "MANY_ROWS", 100 if many else buckets.MANY_ROWS)
+    sorted_by: set[int] = set()
+    sums = buckets.BucketSums.differing
+
+    def noted(mine: buckets.BucketSums, other: buckets.BucketSums) -> buckets.Buckets:
+        sorted_by.update((mine.sorting.bits, other.sorting.bits))
+        return sums(mine, other)
+
+    monkeypatch.setattr(buckets.BucketSums, "differing", noted)
     pair[0].run("DELETE FROM bill WHERE no = 7")
     pair[1].run(
         "UPDATE bill SET net = net + 0.01 WHERE no = 5",
@@ -71,7 +84,7 @@ def test_every_way_finds_the_same(pair: tuple[Database, Database], scan: Scan) -
     found = verified(*pair, scan)
     listed = sorted((each.kind, each.key["no"]) for each in found.targets["bill"].differences)
     assert listed == [("changed", "100"), ("changed", "5"), ("extra", "7"), ("missing", "9")]
-    assert found.verdict == "DIFFERENT"
+    assert (found.verdict, sorted_by) == ("DIFFERENT", {16 if many else 12})
     wanted = {"sql", "stream"} if scan == "auto" else {scan}
     assert {each.scan for each in found.coverage} <= wanted
 
@@ -150,7 +163,9 @@ def test_a_statement_that_fails_makes_the_table_be_read(pair: tuple[Database, Da
     assert verified(*pair, "sql").verdict == "DIFFERENT"
 
 
-def test_the_target_of_a_mapping_is_summed_up(database_url: str, tmp_path: Path) -> None:
+def test_the_target_of_a_mapping_is_summed_up(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The replayed source is read; its target is summed up by the database if that can, and a change is found as always."""
     source, target = Database(f"sqlite:///{tmp_path / 'source.db'}"), Database(database_url)
     source.run("CREATE TABLE src (id integer PRIMARY KEY, v bigint)")
@@ -172,9 +187,11 @@ targets:
         "rows counted by the source itself too: 1,200",
     ]
     target.run("UPDATE t SET v = 1 WHERE k = 11", "DELETE FROM t WHERE k = 12")
-    found = verify_plan(plan, VerifyOptions(scan="sql"))
-    assert sorted(each.kind for each in found.targets["t"].differences) == ["changed", "missing"]
-    assert scans(found) == [("stream", "replayed"), expected]
+    for rows in (buckets.MANY_ROWS, 100):
+        monkeypatch.setattr(buckets, "MANY_ROWS", rows)
+        found = verify_plan(plan, VerifyOptions(scan="sql"))
+        assert sorted(each.kind for each in found.targets["t"].differences) == ["changed", "missing"]
+        assert scans(found) == [("stream", "replayed"), expected]
 
 
 SCOPED = """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from migrate.checksum.contract import Contract
 from migrate.values import LogicalType
-from migrate.verify.buckets import BUCKETS, BucketSums, buckets_of, sorted_rows
+from migrate.verify.buckets import BY_DIGEST, BY_HASH, MANY_ROWS, BucketSums, Sorting, bits_for, buckets_of, sorted_rows
 from tests.unit.checksum.test_vectorised import xxh64
 
 Row = tuple[bytes, bytes | None]
@@ -22,21 +22,21 @@ KEYS = st.one_of(DIGEST, st.sampled_from([bytes(32), b"\xff" * 32, b"\x00\x10" +
 ROWS = st.lists(st.tuples(KEYS, st.one_of(DIGEST, st.just(b"\xff" * 32))), max_size=30)
 
 
-def summed(*chunks: list[Row]) -> BucketSums:
+def summed(*chunks: list[Row], bits: int = 12) -> BucketSums:
     """The sums of these chunks, one after the other."""
-    sums = BucketSums()
+    sums = BucketSums(Sorting("digest", bits))
     for chunk in chunks:
         keys = pa.array([key for key, _ in chunk], pa.binary(32))
         sums.add(keys, pa.array([row for _, row in chunk], pa.binary(32)))
     return sums
 
 
-def model(rows: list[Row]) -> dict[int, tuple[int, int, int]]:
+def model(rows: list[Row], bits: int) -> dict[int, tuple[int, int, int]]:
     """Per bucket count and the two sums, in Python's integers."""
     found: dict[int, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
     for key, row in rows:
         assert row is not None
-        bucket = int(key.hex()[:3], 16)
+        bucket = int(key.hex()[: bits // 4], 16)
         count, first, second = found[bucket]
         found[bucket] = (count + 1, first + int(row.hex()[:15], 16), second + int(row.hex()[15:30], 16))
     return dict(found)
@@ -52,10 +52,17 @@ def of(sums: BucketSums) -> dict[int, tuple[int, int, int]]:
     }
 
 
-@given(ROWS, st.integers(0, 30))
-def test_sums_are_those_of_python_in_any_cut(rows: list[Row], cut: int) -> None:
+@given(ROWS, st.integers(0, 30), st.sampled_from([12, 16]))
+def test_sums_are_those_of_python_in_any_cut(rows: list[Row], cut: int, bits: int) -> None:
     """Counts and both sums of each bucket are those of Python's integers, however the rows were cut into chunks."""
-    assert of(summed(rows)) == of(summed(rows[:cut], rows[cut:])) == model(rows)
+    whole, cut_up = summed(rows, bits=bits), summed(rows[:cut], rows[cut:], bits=bits)
+    assert of(whole) == of(cut_up) == model(rows, bits)
+
+
+def test_many_rows_are_sorted_into_more_buckets() -> None:
+    """Sixteen bits for more than a hundred million rows on either side, else twelve; nobody's estimate is few."""
+    assert (MANY_ROWS, bits_for(MANY_ROWS, None), bits_for(None, MANY_ROWS + 1)) == (10**8, 12, 16)
+    assert (bits_for(None, None), Sorting("hash", 12).buckets, Sorting("hash", 16).buckets) == (12, 4096, 65536)
 
 
 @given(ROWS, st.randoms(use_true_random=False))
@@ -102,7 +109,8 @@ def test_rows_without_digest_are_counted_and_in_no_bucket() -> None:
 def test_slices_of_arrays_are_read_at_their_place() -> None:
     """An array with an offset gives the buckets of its own rows, first and last of all buckets included."""
     keys = pa.array([b"\x00" * 32, b"\xff" * 32, b"\x12\x34" + bytes(30)], pa.binary(32)).slice(1)
-    assert buckets_of(keys).tolist() == [BUCKETS - 1, 0x123]
+    assert buckets_of(keys).tolist() == [0xFFF, 0x123]
+    assert buckets_of(keys, 16).tolist() == [0xFFFF, 0x1234]
 
 
 def test_many_rows_of_one_chunk_stay_exact() -> None:
@@ -117,8 +125,9 @@ def test_both_ways_of_sorting_take_the_first_bits_of_the_key() -> None:
     rows = pa.table({"k": ["one", "two", None], "v": ["x", "y", "z"]})
     keyed = Contract((("k", text), ("v", text)), ("k",))
     encoded = [b"S3:one;", b"S3:two;", b"N;"]
-    assert sorted_rows(rows, keyed, "hash").tolist() == [xxh64(each) >> 52 for each in encoded]
-    assert sorted_rows(rows, keyed, "digest").tolist() == [int(sha256(each).hexdigest()[:3], 16) for each in encoded]
+    assert sorted_rows(rows, keyed, BY_HASH).tolist() == [xxh64(each) >> 52 for each in encoded]
+    assert sorted_rows(rows, keyed, Sorting("hash", 16)).tolist() == [xxh64(each) >> 48 for each in encoded]
+    assert sorted_rows(rows, keyed, BY_DIGEST).tolist() == [int(sha256(each).hexdigest()[:3], 16) for each in encoded]
     whole = Contract(keyed.columns, ())
-    assert sorted_rows(rows, whole, "digest")[0] == int(sha256(b"S3:one;S1:x;").hexdigest()[:3], 16)
-    assert len(set(sorted_rows(pa.table({"k": ["a"] * 50, "v": list(map(str, range(50)))}), whole, "hash"))) > 1
+    assert sorted_rows(rows, whole, BY_DIGEST)[0] == int(sha256(b"S3:one;S1:x;").hexdigest()[:3], 16)
+    assert len(set(sorted_rows(pa.table({"k": ["a"] * 50, "v": list(map(str, range(50)))}), whole, BY_HASH))) > 1

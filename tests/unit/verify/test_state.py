@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from migrate.engine.plan import Plan
 from migrate.errors import InputError, StateError
-from migrate.verify.buckets import BUCKETS, BucketSums, Sorted
+from migrate.verify.buckets import BucketSums, Sorted, Sorting
 from migrate.verify.pieces import rows_read, rows_written, sums_read, sums_written
 from migrate.verify.state import StateAt, StateFile
 from tests.rig.database import Database
@@ -114,16 +114,19 @@ def test_a_place_where_no_file_can_be_is_refused(plan: Plan, tmp_path: Path) -> 
             StateFile(path, plan)
 
 
-@given(st.lists(st.tuples(st.integers(0, BUCKETS - 1), st.binary(min_size=32, max_size=32) | st.none()), max_size=20))
-def test_sums_come_back_as_they_were(rows: list[tuple[int, bytes | None]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 4095), st.binary(min_size=32, max_size=32) | st.none()), max_size=20),
+    st.sampled_from([12, 16]),
+)
+def test_sums_come_back_as_they_were(rows: list[tuple[int, bytes | None]], bits: int) -> None:
     """Sums through JSON are the same sums, to which more can be added."""
-    sums = BucketSums("hash")
+    sums = BucketSums(Sorting("hash", bits))
     added = Sorted(
         np.array([bucket for bucket, _ in rows], np.int64), pa.array([row for _, row in rows], pa.binary(32))
     )
     sums.add_sorted(added)
     back = sums_read(json.loads(json.dumps(sums_written(sums))))
-    assert (back.sorting, back.poison, back.count) == ("hash", sums.poison, sums.count)
+    assert (back.sorting, back.poison, back.count) == (Sorting("hash", bits), sums.poison, sums.count)
     assert back.differing(sums).tolist() == []
     back.add_sorted(added)
     assert sorted(back.differing(sums).tolist()) == sorted({bucket for bucket, row in rows if row is not None})
