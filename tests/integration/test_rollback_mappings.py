@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from migrate.engine.options import RunOptions
 from migrate.engine.replay import rejects_replay
@@ -18,7 +19,7 @@ from migrate.rollback.dependants import dependants
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import RolledBack, rollback
 from tests.faults.outcome import Outcome, assert_sound, outcome
-from tests.faults.scenario import BATCH_ROWS, MAPPINGS, Scenario, prepare
+from tests.faults.scenario import BATCH_ROWS, MAPPINGS, Scenario, connected, prepare
 from tests.faults.test_rollback_kills import targets
 
 
@@ -69,14 +70,22 @@ def test_any_batch_is_taken_back_and_done_again(
     ran(scenario)
     expected = rows_of(outcome(scenario))
     went = 0
-    numbers = range(9) if campaign(9) == 9 else (5,)
     for place, name in enumerate(MAPPINGS):
         path = scenario.mappings[place]
-        for number in numbers:
+        for number in batches(scenario, name)[:9] if campaign(9) == 9 else (5,):
             went += taken_back_with_all_that_hangs_on(scenario, path, number)
             assert ran(scenario)[place].state == "complete", name
             assert rows_of(outcome(scenario)) == expected, f"{name} {number}"
     assert went > 0
+
+
+def batches(scenario: Scenario, mapping: str) -> list[int]:
+    """The numbers of a mapping's batches."""
+    query = (
+        "select distinct range_no from migrate_range g join migrate_run r on g.run = r.run where r.mapping = :mapping"
+    )
+    with connected(scenario.target) as connection:
+        return sorted(connection.scalars(sa.text(query), {"mapping": mapping}))
 
 
 def taken_back_with_all_that_hangs_on(scenario: Scenario, path: Path, number: int) -> bool:
