@@ -143,3 +143,30 @@ def test_a_sample_of_groups_shows_whole_groups(migrate: Migrate, tmp_path: Path)
     assert (first["outcome"], first["after"]["total"]) == ("mapped", [{"bill": "A", "payer": "x", "lines": 2}])
     assert (len(second["before"]), second["outcome"].partition(":")[0], second["after"]["total"]) == (2, "rejected", [])
     assert (third["before"], third["outcome"]) == ([{"bill": "C", "pos": 0, "payer": "x"}], "filtered")
+
+
+def test_a_file_that_is_not_there_is_no_missing_table(migrate: Migrate, project: Path) -> None:
+    """A mistyped SQLite target is told as that, with the command that shows what a new file needs; no file is made, and that command needs none."""
+    for words in (("plan",), ("check",), ("run",)):
+        done = migrate(*words, "mapping.yaml", "--target", "sqlite:///nwe.db")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            "error: no file nwe.db\n  where: target → url\n"
+            "  next:  check the target URL (--target), or see the tables that a new file needs: "
+            "migrate plan mapping.yaml --target sqlite:///nwe.db --ddl\n"
+        )
+    following = done.err.rpartition(": ")[2].split()
+    assert "CREATE TABLE paid" in migrate(*following[1:]).out
+    assert not (project / "nwe.db").exists()
+
+
+def test_a_missing_table_names_the_command_that_proposes_it(migrate: Migrate, project: Path) -> None:
+    """The next step has the mapping and the target that were typed, and can be pasted; so has the suggestion of `check`."""
+    with contextlib.closing(sqlite3.connect(project / "other.db")) as connection:
+        connection.execute("CREATE TABLE something (no integer)")
+    following = "migrate plan mapping.yaml --target sqlite:///other.db --ddl"
+    refused = migrate("plan", "mapping.yaml", "--target", "sqlite:///other.db")
+    assert refused.code == 2
+    assert refused.err.endswith(f"\n  next:  {following}\n")
+    assert f"(`{following}` proposes it)" in migrate("check", "mapping.yaml", "--target", "sqlite:///other.db").out
+    assert "CREATE TABLE paid" in migrate(*following.split()[1:]).out

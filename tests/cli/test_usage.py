@@ -36,6 +36,11 @@ def test_nothing_asked_is_help_and_a_usage_error(migrate: Migrate) -> None:
         ("rejects", "list"),
         ("rollback", "--dry-run"),
         ("doctor",),
+        ("check",),
+        ("plan",),
+        ("run",),
+        ("verify",),
+        ("rehearse",),
     ],
     ids=" ".join,
 )
