@@ -110,6 +110,14 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "throttle_off": ("{mapping}: no limit of rows per second any more", "{mapping}：限速已解除"),
     # plan
     "fingerprint": ("fingerprint", "指纹"),
+    "plan_complete": (
+        "run {run} did all of this and is complete: `migrate run` would start nothing",
+        "任务 {run} 已按此计划全部完成：再执行 `migrate run` 不会启动任何操作",
+    ),
+    "plan_complete_next": (
+        "to do it again, take it back first: migrate rollback {mapping}",
+        "如需重做，请先回退：migrate rollback {mapping}",
+    ),
     "steps": ("steps", "步骤"),
     "findings": ("findings", "检查结果"),
     "no_findings": ("nothing stands in the way", "未发现阻碍"),
