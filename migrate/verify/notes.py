@@ -52,7 +52,18 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "its types have no common encoding: {source} on one side, {target} on the other",
         "两侧类型没有共同的编码：一侧为 {source}，另一侧为 {target}",
     ),
-    "not_complete": ("run {run} is {state}, not complete", "任务 {run} 的状态为 {state}，尚未完成"),
+    "run_running": ("run {run} is running, not complete", "任务 {run} 运行中，尚未完成"),
+    "run_paused": ("run {run} is paused, not complete", "任务 {run} 已暂停，尚未完成"),
+    "run_interrupted": ("run {run} is interrupted, not complete", "任务 {run} 已中断，尚未完成"),
+    "run_failed": ("run {run} is failed, not complete", "任务 {run} 失败，尚未完成"),
+    "run_rolling_back": (
+        "run {run} is rolling back, not complete: what it wrote is being taken back, so its rows are missing or as they were before",
+        "任务 {run} 正在回退：其写入的数据正被收回，因此这些行缺失或恢复原状",
+    ),
+    "run_rolled_back": (
+        "run {run} is rolled back, not complete: what it wrote was taken back (`rollback` or `backup restore`), so its rows are missing or as they were before",
+        "任务 {run} 已回退：其写入的数据已被收回（`rollback` 或 `backup restore`），因此这些行缺失或恢复原状",
+    ),
     "fingerprint": (
         "run {run} was made under another mapping, lookup, schema or version (its fingerprint differs)",
         "任务 {run} 所用的映射、对照表、表结构或版本与现在不同（指纹不符）",
