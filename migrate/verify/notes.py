@@ -98,6 +98,17 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "totals not asked of the source: {target}: {fields}, which is more than a copy of one of its columns",
         "未向源库查询合计：{target} 的 {fields} 并非源字段的直接复制",
     ),
+    "not_asked_where_column": ("totals not asked of the source: in `where`, {why}", "未向源库查询合计：where 条件中，{why}"),
+    "not_asked_column": ("totals not asked of the source: {target}: {fields}: {why}", "未向源库查询合计：{target} 的 {fields}：{why}"),
+    "column_unknown": (
+        "the database does not say how values of {column} are stored, as it never does of the columns of a query",
+        "数据库未说明字段 {column} 的值如何存储（查询的字段均如此）",
+    ),
+    "column_untyped": ("{column} has no declared type", "字段 {column} 未声明类型"),
+    "column_type": (
+        "{column} is of type {type}, of whose values SQL is not known to say exactly the same",
+        "字段 {column} 的类型为 {type}，SQL 对其取值的含义不能确定一致",
+    ),
     "not_asked_unread": ("totals not asked of the source: rows of it cannot be read without loss", "未向源库查询合计：有的行无法无损读取"),
     "not_asked_stored": (
         "totals not asked of the source: {what}: it holds numbers in a form of which SQL gives no exact sum",
@@ -131,19 +142,22 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark: which of `NOTES`, and what is put into it. Its text is English in documents; people read it in their language."""
+    """A remark: which of `NOTES`, and what is put into it, also another remark. Its text is English in documents; people read it in their language."""
 
     name: str
-    values: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, str | Note], ...] = ()
 
     @classmethod
     def of(cls, name: str, **values: object) -> Self:
         """The remark of this name with these values."""
-        return cls(name, tuple((key, str(value)) for key, value in values.items()))
+        return cls(
+            name, tuple((key, value if isinstance(value, Note) else str(value)) for key, value in values.items())
+        )
 
     def text(self, *, chinese: bool = False) -> str:
         """The sentence."""
-        return NOTES[self.name][chinese].format(**dict(self.values))
+        values = {key: each.text(chinese=chinese) if isinstance(each, Note) else each for key, each in self.values}
+        return NOTES[self.name][chinese].format(**values)
 
 
 @dataclass(frozen=True, slots=True)
