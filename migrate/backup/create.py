@@ -30,7 +30,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import held_by_another, read_lease
 from migrate.ledger.runs import new_run_id, now_ms
 from migrate.mapping.reader import read_mapping
-from migrate.stores.opening import open_target
+from migrate.stores.opening import open_present_target, open_target
 from migrate.stores.port import ANOMALY
 from migrate.stores.typed_keys import key_text
 from migrate.stores.urls import redacted
@@ -78,6 +78,7 @@ def create(path: Path, holder: Path, options: RunOptions, signing_key: Path | No
     mapping = read_mapping(path)
     url = target_url_of(mapping, options)
     # Looked at before the ledger is made: a database that is the wrong one gets nothing.
+    open_present_target(url, options.ledger_schema).close()
     readers = kept_rows(mapping, url)
     with _ledger_at(url, options) as ledger:
         before = _standing(ledger, mapping.name)

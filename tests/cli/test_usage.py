@@ -41,6 +41,7 @@ def test_nothing_asked_is_help_and_a_usage_error(migrate: Migrate) -> None:
         ("run",),
         ("verify",),
         ("rehearse",),
+        ("backup", "create"),
     ],
     ids=" ".join,
 )
@@ -49,6 +50,7 @@ def test_looking_makes_no_database(migrate: Migrate, project: Path, words: tuple
     found = migrate(*words, "mapping.yaml", "--target", "sqlite:///nwe.db")
     assert found.code == (1 if words == ("doctor",) else 2)
     assert "no file nwe.db" in found.out + found.err
+    assert "source" not in found.err
     assert list(project.glob("nwe.db*")) == []
 
 
