@@ -18,10 +18,11 @@ A value of a logical type is held in memory in exactly one Arrow type (`LogicalT
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
@@ -57,6 +58,9 @@ _SIMPLE_ARROW: dict[str, pa.DataType] = {
     "json": pa.string(),
     "unsupported": pa.string(),
 }
+_DIGITS: Final = re.compile(r"\(\s*(\d+)")
+"""The first number in the parentheses of a declared type."""
+
 _SIMPLE_DUCKDB: dict[str, str] = {
     "float": "DOUBLE",
     "boolean": "BOOLEAN",
@@ -156,6 +160,14 @@ class Column:
     default: str | None = None
     declared: str = ""
     collation: str | None = None
+
+    @property
+    def digits_kept(self) -> int | None:
+        """Digits that a column of decimals keeps exactly, where its declared type promises more (a plain DECIMAL of SQLite); None elsewhere."""
+        promised = _DIGITS.search(self.declared)
+        if self.type.kind != "decimal" or self.type.precision is None or promised is None:
+            return None
+        return self.type.precision if int(promised[1]) > self.type.precision else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from migrate.backup.folder import named, publish, written
+from migrate.backup.folder import named, publish, refuse_file, written
 from migrate.backup.manifest import MANIFEST, Manifest, TableEntry, manifest_text
 from migrate.backup.parquet import TableWriter
 from migrate.backup.tables import KeptRows, KeptTable, kept_rows
@@ -30,7 +30,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import held_by_another, read_lease
 from migrate.ledger.runs import new_run_id, now_ms
 from migrate.mapping.reader import read_mapping
-from migrate.stores.opening import open_target
+from migrate.stores.opening import open_present_target, open_target
 from migrate.stores.port import ANOMALY
 from migrate.stores.typed_keys import key_text
 from migrate.stores.urls import redacted
@@ -68,15 +68,17 @@ def create(path: Path, holder: Path, options: RunOptions, signing_key: Path | No
     """Make a backup of the target within the mapping's scope, in a new folder under `holder`.
 
     Raises:
-        InputError: the mapping, the URL or the key is wrong.
+        InputError: the mapping, the URL, the key or the folder is wrong; nothing was read.
         StateError: a process holds the run, or wrote meanwhile; there is no backup then.
         DataError: rows cannot be read without loss; they are named, and there is no backup.
         EnvironmentFault: the database is out of reach, or the files cannot be written.
     """
+    refuse_file(holder)
     key = _key(signing_key)
     mapping = read_mapping(path)
     url = target_url_of(mapping, options)
     # Looked at before the ledger is made: a database that is the wrong one gets nothing.
+    open_present_target(url, options.ledger_schema).close()
     readers = kept_rows(mapping, url)
     with _ledger_at(url, options) as ledger:
         before = _standing(ledger, mapping.name)

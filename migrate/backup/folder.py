@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from migrate.backup.manifest import MANIFEST
-from migrate.errors import EnvironmentFault, StateError
+from migrate.errors import EnvironmentFault, InputError, StateError
 
 DEFAULT: Final = Path("backups")
 """The folder that holds backups unless the user names another."""
@@ -27,6 +27,17 @@ _NAME: Final = re.compile(r"(?P<mapping>.+)-(?P<backup>\d{8}T\d{6}-[0-9a-f]{4})"
 def named(holder: Path, mapping: str, backup: str) -> Path:
     """The folder of a whole backup."""
     return holder / f"{mapping}-{backup}"
+
+
+def refuse_file(holder: Path) -> None:
+    """Raise InputError where backups are to be kept in something that is a file, or in a folder below one."""
+    present = next(each for each in (holder, *holder.absolute().parents) if each.exists() or each.is_symlink())
+    if not present.is_dir():
+        raise InputError(
+            f"{present} is a file: backups are kept in a folder",
+            where=f"--dir {holder}",
+            next_step="name a folder with --dir; one that is not there is made",
+        )
 
 
 @contextmanager
@@ -97,10 +108,11 @@ def _none(holder: Path, mapping: str, backup: str | None, make: str) -> StateErr
     missing = "" if holder.is_dir() else ", which is no folder" if holder.exists() else ", which is not there"
     matches = [_NAME.fullmatch(place.name) for place in sorted(holder.iterdir())] if not missing else []
     names = [each["backup"] for each in matches if each is not None and each["mapping"] == mapping]
+    made = "" if holder.exists() and missing else f", or make one: {make}"
     others = f"name one that is there with --backup ({', '.join(names[-_SHOWN:])}), " if names else ""
     return StateError(
         f"there is no backup{'' if backup is None else f' {backup}'} of {mapping} in {holder}{missing}",
-        next_step=f"{others}name the folder that holds it with --dir, or make one: {make}",
+        next_step=f"{others}name the folder that holds it with --dir{made}",
     )
 
 

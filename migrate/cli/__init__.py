@@ -27,7 +27,7 @@ from migrate.cli.rejects import rejects
 from migrate.cli.rollback import rollback
 from migrate.cli.run import run
 from migrate.cli.schema import schema
-from migrate.cli.signals import end_on_sigterm
+from migrate.cli.signals import end_on_signals
 from migrate.cli.status import status
 from migrate.cli.steer import pause, resume, throttle
 from migrate.cli.verify import verify
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(first_screen(words))
     try:
-        end_on_sigterm()
+        end_on_signals()
         code = cli.main(words, prog_name="migrate", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except MigrateError as error:
@@ -81,7 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         return failures.usage_error(error, session.screen)
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        # As Click does for the ones it sees: the terminal shows ^C, and the cursor stands behind it.
+        click.echo(err=True)
+        return failures.interrupted(session.screen)
+    except click.Abort:
         return failures.interrupted(session.screen)
     except BrokenPipeError:
         return failures.broken_pipe()

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from migrate.cli.screen import Screen
+from migrate.cli.usage import Misused
 from migrate.errors import Interrupted
 
 _AWAKE_SECONDS: Final = 0.2
@@ -19,9 +20,7 @@ _ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}
 def ask(screen: Screen, question: str, **figures: str) -> None:
     """Go on at `y`. Raises Interrupted at anything else, Ctrl-C too, and UsageError where nobody is at the terminal."""
     if not sys.stdin.isatty():
-        raise click.UsageError(
-            "it asks before it begins, and nobody is at the terminal: give --yes (where there is --dry-run, look first)"
-        )
+        raise _nobody(click.get_current_context())
     # ADBC puts the handler of SIGINT back in a way that restarts system calls: Ctrl-C would be heard only after Enter.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -44,6 +43,12 @@ def _answer(question: str) -> bool:
         answer = sys.stdin.readline().strip().lower()
         if answer in _ANSWERS:
             return _ANSWERS[answer]
+
+
+def _nobody(context: click.Context) -> Misused:
+    """What to do where nobody can answer; nothing is named that the command does not have."""
+    looks = any(each.name == "dry_run" for each in context.command.params)
+    return Misused(context, "nobody_to_ask", "nobody_to_ask_look" if looks else "nobody_to_ask_next")
 
 
 def _declined() -> Interrupted:

@@ -54,7 +54,7 @@ def _lines(screen: Screen, findings: Sequence[Finding], sound: Sequence[Mapping]
         if each.level != "error":
             text = Text.assemble((screen.say("warning"), "yellow"), " ", text)
         if each.suggestion:
-            text += Text(f" ({each.suggestion})", style="cyan")
+            text += Text(f" ({screen.complete(each.suggestion)})", style="cyan")
         yield text
     for mapping in sound:
         key = "check_ok_offline" if offline else "check_ok"

@@ -15,6 +15,7 @@ import click
 from rich.text import Text
 
 from migrate.cli.screen import Screen, write_json
+from migrate.cli.usage import Misused
 from migrate.errors import InputError, Interrupted, MigrateError
 
 DEFECT_EXIT: Final = 70
@@ -35,8 +36,10 @@ def report(error: MigrateError, screen: Screen, *, with_json: bool = True) -> in
 
 def usage_error(error: click.ClickException, screen: Screen) -> int:
     """Show what is wrong with the command line, as an InputError."""
+    if isinstance(error, Misused):
+        return report(error.told(screen.say), screen)
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "migrate"
-    return report(InputError(error.format_message(), next_step=f"see {command} --help"), screen)
+    return report(InputError(error.format_message(), next_step=screen.say("see_help", command=command)), screen)
 
 
 def interrupted(screen: Screen) -> int:

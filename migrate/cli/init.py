@@ -81,10 +81,10 @@ def _seen_from(out: Path | None, files: str) -> str:
 
 def _target(url: str, table: str) -> TableShape:
     from migrate.stores.names import nearest_table
-    from migrate.stores.opening import open_target
+    from migrate.stores.opening import open_present_target
     from migrate.stores.urls import parse_url, redacted
 
-    store = open_target(url)
+    store = open_present_target(url)
     try:
         shape = store.describe(table)
     finally:

@@ -14,6 +14,7 @@ import click
 from migrate.cli.pasting import Typed
 from migrate.cli.screen import Screen, Settings
 from migrate.cli.texts import locale_language
+from migrate.cli.usage import words_beyond
 from migrate.progress.logs import start_logging
 from migrate.units import parse_duration
 
@@ -85,11 +86,22 @@ class Session:
 
 
 class Command(click.Command):
-    """A command with an example, which a test runs."""
+    """A command with an example, which a test runs. `beyond`: the key of what to do after more words than it takes."""
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, example: str, beyond: str = "words_beyond_next", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
+        self._beyond = beyond
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As Click does it, but for words that the command does not take: these are told in the user's language, with what to do."""
+        ctx.allow_extra_args = True
+        # Click takes the words out of the list as it reads them.
+        typed = tuple(args)
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise words_beyond(ctx, typed, rest, self._beyond)
+        return rest
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - Click's signature
         """Write the example below the options."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -48,14 +49,17 @@ def _show_plans(screen: Screen, mappings: Sequence[Path], options: Any, sample: 
     from migrate.engine.plan import plan_run
     from migrate.engine.safeguard import with_safeguard
     from migrate.engine.samples import sample as sample_of
+    from migrate.engine.start import complete_before
 
     plans = [each if each.refused else with_safeguard(each, options) for each in plan_run(mappings, options)]
     samples = [sample_of(each, sample) if sample and not each.refused else [] for each in plans]
     if graph is not None:
         _write_graph(screen, plans, graph)
+    done = [None if each.refused else complete_before(each) for each in plans]
+    seen = list(zip(plans, samples, done, strict=True))
     screen.result(
-        {"plans": [document(each, rows) for each, rows in zip(plans, samples, strict=True)]},
-        *(picture(each, rows, screen) for each, rows in zip(plans, samples, strict=True)),
+        {"plans": [{**document(plan, rows), "complete_run": run} for plan, rows, run in seen]},
+        *(picture(plan, rows, screen, run) for plan, rows, run in seen),
     )
     return 4 if any(each.refused for each in plans) else 0
 
@@ -114,13 +118,14 @@ def document(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def picture(plan: Plan, samples: Sequence[Sample], screen: Screen) -> RenderableType:
-    """The plan for people: heading, steps, findings, samples."""
+def picture(plan: Plan, samples: Sequence[Sample], screen: Screen, complete_run: str | None = None) -> RenderableType:
+    """The plan for people: heading, the run that did all of it already, if there is one, steps, findings, samples."""
     say = screen.say
     names = ", ".join(target.name for target in plan.targets)
     title = Text.assemble((plan.name, "bold"), "  ", f"{plan.source.relation} → {names}")
     parts: list[RenderableType] = [
         Text.assemble((say("fingerprint"), "dim"), " ", (plan.fingerprint[:16], "dim")),
+        *([] if complete_run is None else [_complete(plan, complete_run, screen)]),
         Text(),
         Text(say("steps"), style="bold"),
         _steps(plan),
@@ -131,6 +136,13 @@ def picture(plan: Plan, samples: Sequence[Sample], screen: Screen) -> Renderable
     for number, sample in enumerate(samples, start=1):
         parts += [Text(), sample_heading(sample, number, screen), side_by_side(sample, screen)]
     return Group(title, *(Padding(part, (0, 0, 0, 2)) for part in parts), Text())
+
+
+def _complete(plan: Plan, run: str, screen: Screen) -> Text:
+    following = screen.say("plan_complete_next", mapping=shlex.quote(str(plan.mapping.path)))
+    return Text.assemble(
+        (screen.say("plan_complete", run=run), "green"), "\n", (f"→ {screen.complete(following)}", "cyan")
+    )
 
 
 def _steps(plan: Plan) -> Table:

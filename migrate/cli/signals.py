@@ -24,10 +24,14 @@ _AWAKE_SECONDS: Final = 0.2
 T = TypeVar("T")
 
 
-def end_on_sigterm() -> None:
-    """Until a command listens for signals by itself, SIGTERM ends it as Ctrl-C does: exit 130, with a word about it, and not a killed process."""
+def end_on_signals() -> None:
+    """Until a command listens for signals by itself, SIGTERM ends it as Ctrl-C does: exit 130, with a word about it, and not a killed process.
+
+    Raises KeyboardInterrupt for a signal that was held back while the command was loaded (`migrate.__main__`).
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
 
 
 @contextmanager

@@ -35,6 +35,24 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "stopping: the batch in hand is finished first (once more: stop now, still safe)",
         "正在停止：先完成当前批次（再按一次立即停止，同样安全）",
     ),
+    "see_help": ("see {command} --help", "参见 {command} --help"),
+    "words_beyond": ("{command} takes no more than {takes}, and here is also: {words}", "{command} 只接受 {takes}，多余的内容：{words}"),
+    "words_beyond_options": ("{command} takes options only, and here is also: {words}", "{command} 只接受选项，多余的内容：{words}"),
+    "words_behind": ("behind: {behind}", "位于“{behind}”之后"),
+    "words_beyond_next": (
+        "leave that out; a value that has spaces needs quotes (see {command} --help)",
+        "去掉多余的内容；含空格的取值须加引号（参见 {command} --help）",
+    ),
+    "words_beyond_verify_next": (
+        "two tables are compared by options: {command} --source URL --table T --target URL --into U; several mappings one after the other (see {command} --help)",
+        "比对两张表须用选项：{command} --source URL --table T --target URL --into U；多个映射请逐个核验（参见 {command} --help）",
+    ),
+    "nobody_to_ask": ("it asks before it begins, and nobody is at the terminal to answer", "执行前需要确认，但没有终端可供应答"),
+    "nobody_to_ask_next": ("give --yes to do it without being asked", "加上 --yes 则不再询问，直接执行"),
+    "nobody_to_ask_look": (
+        "look first with --dry-run; then give --yes to do it without being asked",
+        "先用 --dry-run 查看；再加上 --yes，不再询问，直接执行",
+    ),
     "stopped_now": ("stopped; run the same command again to go on", "已停止；重新执行同一命令即可继续"),
     # runs
     "state": ("state", "状态"),
@@ -92,6 +110,14 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "throttle_off": ("{mapping}: no limit of rows per second any more", "{mapping}：限速已解除"),
     # plan
     "fingerprint": ("fingerprint", "指纹"),
+    "plan_complete": (
+        "run {run} did all of this and is complete: `migrate run` would start nothing",
+        "任务 {run} 已按此计划全部完成：再执行 `migrate run` 不会启动任何操作",
+    ),
+    "plan_complete_next": (
+        "to do it again, take it back first: migrate rollback {mapping}",
+        "如需重做，请先回退：migrate rollback {mapping}",
+    ),
     "steps": ("steps", "步骤"),
     "findings": ("findings", "检查结果"),
     "no_findings": ("nothing stands in the way", "未发现阻碍"),

@@ -91,7 +91,11 @@ def _title(verification: Verification, screen: Screen) -> Text:
 
 
 def _head(verification: Verification, screen: Screen) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(screen.say(f"means_{verification.meaning}"))]
+    parts: list[RenderableType] = []
+    if verification.unfinished is not None:
+        # First of all: what is missing may be so because it was taken back, or not written yet.
+        parts.append(data_text(verification.unfinished.text(chinese=screen.settings.lang == "zh"), "bold yellow"))
+    parts.append(Text(screen.say(f"means_{verification.meaning}")))
     if verification.targets:
         parts += [Text(), _targets(verification.targets, screen)]
     parts += [

@@ -27,7 +27,9 @@ _PAGE = b"<!doctype html>"
 """How a report begins."""
 
 
-@click.command(cls=Command, example="migrate verify mapping.yaml --report verification.html")
+@click.command(
+    cls=Command, example="migrate verify mapping.yaml --report verification.html", beyond="words_beyond_verify_next"
+)
 @click.argument("mapping", required=False, type=FILE)
 @source_and_target
 @click.option("--table", metavar="T", help="Without a mapping: the source's table.")

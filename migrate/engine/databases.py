@@ -13,7 +13,7 @@ from migrate.engine.lookups import lookup_shapes
 from migrate.engine.options import RunOptions
 from migrate.errors import InputError
 from migrate.mapping.model import Mapping
-from migrate.stores.opening import open_source, open_target
+from migrate.stores.opening import open_present_target, open_source
 from migrate.stores.port import SourceStore, TargetStore
 from migrate.stores.urls import expand, redacted
 from migrate.values import SourceSpec, TableShape
@@ -41,7 +41,8 @@ def databases_of(mapping: Mapping, options: RunOptions) -> Iterator[Databases]:
     with _place(mapping, "source.url", options.source):
         source = open_source(spec)
     with _place(mapping, "target.url", options.target):
-        target = open_target(target_url, options.ledger_schema)
+        tables = f"see the tables that a new file needs: migrate plan {shlex.quote(str(mapping.path))} --ddl"
+        target = open_present_target(target_url, options.ledger_schema, tables)
     try:
         shapes = {each.table: shape for each in mapping.targets if (shape := target.describe(each.table)) is not None}
         yield Databases(spec, target_url, source, target, shapes, lookup_shapes(mapping, spec.url, target))

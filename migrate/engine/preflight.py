@@ -107,6 +107,13 @@ def _columns(target: WriteTarget) -> Iterator[Preflight]:
                 where,
                 f"collation {column.collation} holds different texts equal: such keys become conflicts",
             )
+        if column.name in target.fields and column.digits_kept is not None:
+            yield Preflight(
+                "warning",
+                where,
+                f"is declared {column.declared}, of which it keeps {column.digits_kept} digits exactly: values with more are rejected",
+                "declare it DECIMAL_TEXT, which keeps all of them (docs/schema.md)",
+            )
         if column.name in target.fields and column.default_kind == "identity":
             yield Preflight("info", where, "its sequence is advanced at the end")
     if target.volatile:

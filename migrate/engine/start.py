@@ -29,6 +29,7 @@ from migrate.ledger.runs import (
     set_state,
 )
 from migrate.ledger.standing import rollback_passes
+from migrate.stores.opening import open_target
 
 CHANGES_NAMED: Final = 5
 """Changed parts of a mapping that a refusal names."""
@@ -53,6 +54,17 @@ def already_complete(ledger: Ledger, plan: Plan) -> Run | None:
     if run is not None and run.state == "complete" and run.fingerprint == plan.fingerprint:
         return run
     return None
+
+
+def complete_before(plan: Plan) -> str | None:
+    """The run that is complete with this plan's fingerprint, so that `run` would start nothing; writes nothing."""
+    store = open_target(plan.target_url, plan.ledger_schema)
+    try:
+        ledger = Ledger(store, plan.ledger_schema)
+        run = already_complete(ledger, plan) if ledger.exists() else None
+        return None if run is None else run.run
+    finally:
+        store.close()
 
 
 def start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping as Map
 from typing import Self
 
@@ -115,7 +116,8 @@ class Compilation:
         for index, target in enumerate(self.mapping.targets):
             shape = self.targets.get(target.table)
             if shape is None:
-                hint = nearest(target.table, self.targets) or "`migrate plan --ddl` proposes it"
+                proposal = f"`migrate plan {shlex.quote(str(self.mapping.path))} --ddl` proposes it"
+                hint = nearest(target.table, self.targets) or proposal
                 self.add(f"targets[{index}].table", f"table `{target.table}` does not exist in the target", hint)
                 continue
             written = {found.name for name in target.fields if (found := find_column(shape, name)) is not None}

@@ -98,7 +98,7 @@ class FieldCompiler:
         if not value.sql.startswith('"'):
             value = self._stages.stage(value)
         self._troubles.extend(self._limits(value, column))
-        return FieldPlan(name, value, tuple(self._troubles))
+        return FieldPlan(name, value, tuple(_as_declared(each, column) for each in self._troubles))
 
     def _without_nul(self, spec: FieldSpec) -> bool:
         """Can this field never contain U+0000: nothing that it is made of does?"""
@@ -358,6 +358,21 @@ def _constraints(sql: str, target: LogicalType) -> tuple[Fault, ...]:
         return constraints(sql, target)
     except UnknownCharset as error:
         raise FieldError("", f"{error}: what fits into the column cannot be told") from error
+
+
+def _as_declared(trouble: Trouble, column: Column) -> Trouble:
+    """The trouble in terms of the type that the column declares, where that promises more digits than the column keeps."""
+    if column.digits_kept is None:
+        return trouble
+    why = f", of which the column keeps {column.digits_kept} digits exactly"
+    faults = (
+        replace(
+            each,
+            reason=each.reason.replace(str(column.type), column.declared) + (why if each.rule == "RANGE" else ""),
+        )
+        for each in trouble.faults
+    )
+    return replace(trouble, faults=tuple(faults))
 
 
 def _texts(kind: LogicalType) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from migrate.errors import InputError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from migrate.mapping.model import Mapping
 
 Level = Literal["error", "warning"]
+_COMMAND: Final = re.compile("`(?P<command>migrate [^`]+)`")
+"""How a suggestion begins that is a command, which is the next step then."""
 
 
 @dataclass(frozen=True, order=True)
@@ -43,7 +46,11 @@ class MappingErrors(InputError):
         self.rest = rest
         count = len(self.findings)
         head = "The mapping has a mistake:" if count == 1 else f"The mapping has {count} mistakes:"
-        super().__init__("\n".join([head, *(f"  {finding}" for finding in self.findings)]))
+        named = (_COMMAND.match(finding.suggestion or "") for finding in self.findings)
+        commands = dict.fromkeys(each["command"] for each in named if each is not None)
+        super().__init__(
+            "\n".join([head, *(f"  {finding}" for finding in self.findings)]), next_step="; ".join(commands) or None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """With each finding as a document of its own."""

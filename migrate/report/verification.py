@@ -72,6 +72,7 @@ def _section(name: str, *children: Html) -> Html:
 
 def _verdict(verification: Verification) -> Html:
     verdict = verification.verdict
+    unfinished = verification.unfinished
     sign = tag("svg", tag("path", d=_SIGNS[verdict]), viewBox="0 0 32 32", css="sign", aria_hidden="true")
     figures = {
         "source_rows": sum(result.source_rows for result in verification.targets.values()),
@@ -83,6 +84,9 @@ def _verdict(verification: Verification) -> Html:
         "section",
         tag("p", data(verification.mapping), css="eyebrow"),
         tag("div", sign, tag("h1", word("verdict", verdict)), css="verdict"),
+        NOTHING
+        if unfinished is None
+        else tag("p", told(unfinished.text(), unfinished.text(chinese=True)), css="unfinished"),
         tag("p", word("means", verification.meaning), css="means"),
         facts(
             (

@@ -62,8 +62,10 @@ def open_target(url: str, ledger_schema: str | None = None) -> TargetStore:
     return cast("TargetStore", _serving(url).open_target(url, ledger_schema))
 
 
-def open_present_target(url: str, ledger_schema: str | None = None) -> TargetStore:
-    """As `open_target`, for who looks at what was done: a SQLite file that is not there is told, and not made.
+def open_present_target(url: str, ledger_schema: str | None = None, following: str | None = None) -> TargetStore:
+    """As `open_target`, for who expects something there: a SQLite file that is not there is told, and not made.
+
+    `following`: what to do then besides looking at the URL.
 
     Raises:
         InputError: as `open_target`, and for that file.
@@ -71,7 +73,8 @@ def open_present_target(url: str, ledger_schema: str | None = None) -> TargetSto
     parsed = parse_url(url)
     path = sqlite_path(parsed) if dialect_of(parsed) == "sqlite" else None
     if path is not None and not path.is_file():
-        raise InputError(f"no file {path}", where="target → url", next_step="check the target URL (--target)")
+        steps = ", or ".join(filter(None, ["check the target URL (--target)", following]))
+        raise InputError(f"no file {path}", where="target → url", next_step=steps)
     return open_target(url, ledger_schema)
 
 

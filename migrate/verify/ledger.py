@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from migrate.engine.plan import Plan
 from migrate.ledger.connection import Ledger
-from migrate.ledger.runs import Run, current_run
+from migrate.ledger.runs import Run, State, current_run
 from migrate.ledger.standing import open_rejects
 from migrate.stores.opening import open_target
 from migrate.verify.notes import Note
@@ -16,12 +16,17 @@ from migrate.verify.notes import Note
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The newest run of a mapping, or None. `rejects`: rejected units with the first reason of each. `trouble`: why the target is not final."""
+    """The newest run of a mapping, or None, and its state. `rejects`: rejected units with the first reason of each."""
 
     run: str | None = None
+    state: State | None = None
     fingerprint: str | None = None
     rejects: dict[str, str] = field(default_factory=dict)
-    trouble: Note | None = None
+
+    @property
+    def trouble(self) -> Note | None:
+        """Why the target is not final: rows may be missing since the run never came to them, or since they were taken back."""
+        return None if self.state in (None, "complete") else Note.of(f"run_{self.state}", run=self.run)
 
 
 def log_of(plan: Plan) -> Log:
@@ -32,10 +37,7 @@ def log_of(plan: Plan) -> Log:
         run = current_run(ledger, plan.name) if ledger.exists() else None
         if run is None:
             return Log()
-        trouble = None
-        if run.state != "complete":
-            trouble = Note.of("not_complete", run=run.run, state=run.state.replace("_", " "))
-        return Log(run.run, run.fingerprint, _rejects(ledger, run), trouble)
+        return Log(run.run, run.state, run.fingerprint, _rejects(ledger, run))
     finally:
         store.close()
 

@@ -52,7 +52,18 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "its types have no common encoding: {source} on one side, {target} on the other",
         "两侧类型没有共同的编码：一侧为 {source}，另一侧为 {target}",
     ),
-    "not_complete": ("run {run} is {state}, not complete", "任务 {run} 的状态为 {state}，尚未完成"),
+    "run_running": ("run {run} is running, not complete", "任务 {run} 运行中，尚未完成"),
+    "run_paused": ("run {run} is paused, not complete", "任务 {run} 已暂停，尚未完成"),
+    "run_interrupted": ("run {run} is interrupted, not complete", "任务 {run} 已中断，尚未完成"),
+    "run_failed": ("run {run} is failed, not complete", "任务 {run} 失败，尚未完成"),
+    "run_rolling_back": (
+        "run {run} is rolling back, not complete: what it wrote is being taken back, so its rows are missing or as they were before",
+        "任务 {run} 正在回退：其写入的数据正被收回，因此这些行缺失或恢复原状",
+    ),
+    "run_rolled_back": (
+        "run {run} is rolled back, not complete: what it wrote was taken back (`rollback` or `backup restore`), so its rows are missing or as they were before",
+        "任务 {run} 已回退：其写入的数据已被收回（`rollback` 或 `backup restore`），因此这些行缺失或恢复原状",
+    ),
     "fingerprint": (
         "run {run} was made under another mapping, lookup, schema or version (its fingerprint differs)",
         "任务 {run} 所用的映射、对照表、表结构或版本与现在不同（指纹不符）",
@@ -87,6 +98,17 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
         "totals not asked of the source: {target}: {fields}, which is more than a copy of one of its columns",
         "未向源库查询合计：{target} 的 {fields} 并非源字段的直接复制",
     ),
+    "not_asked_where_column": ("totals not asked of the source: in `where`, {why}", "未向源库查询合计：where 条件中，{why}"),
+    "not_asked_column": ("totals not asked of the source: {target}: {fields}: {why}", "未向源库查询合计：{target} 的 {fields}：{why}"),
+    "column_unknown": (
+        "the database does not say how values of {column} are stored, as it never does of the columns of a query",
+        "数据库未说明字段 {column} 的值如何存储（查询的字段均如此）",
+    ),
+    "column_untyped": ("{column} has no declared type", "字段 {column} 未声明类型"),
+    "column_type": (
+        "{column} is of type {type}, of whose values SQL is not known to say exactly the same",
+        "字段 {column} 的类型为 {type}，SQL 对其取值的含义不能确定一致",
+    ),
     "not_asked_unread": ("totals not asked of the source: rows of it cannot be read without loss", "未向源库查询合计：有的行无法无损读取"),
     "not_asked_stored": (
         "totals not asked of the source: {what}: it holds numbers in a form of which SQL gives no exact sum",
@@ -120,19 +142,22 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark: which of `NOTES`, and what is put into it. Its text is English in documents; people read it in their language."""
+    """A remark: which of `NOTES`, and what is put into it, also another remark. Its text is English in documents; people read it in their language."""
 
     name: str
-    values: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, str | Note], ...] = ()
 
     @classmethod
     def of(cls, name: str, **values: object) -> Self:
         """The remark of this name with these values."""
-        return cls(name, tuple((key, str(value)) for key, value in values.items()))
+        return cls(
+            name, tuple((key, value if isinstance(value, Note) else str(value)) for key, value in values.items())
+        )
 
     def text(self, *, chinese: bool = False) -> str:
         """The sentence."""
-        return NOTES[self.name][chinese].format(**dict(self.values))
+        values = {key: each.text(chinese=chinese) if isinstance(each, Note) else each for key, each in self.values}
+        return NOTES[self.name][chinese].format(**values)
 
 
 @dataclass(frozen=True, slots=True)

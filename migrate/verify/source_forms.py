@@ -16,6 +16,7 @@ from migrate.mapping.expressions import ExpressionError, parse_expression
 from migrate.mapping.model import FieldSpec
 from migrate.mapping.types import TypeTextError, parse_type
 from migrate.values import Column, TableShape
+from migrate.verify.notes import Note
 
 DatePart = Literal["%Y-%m-%d", "%Y-%m", "%Y"]
 _DATE_PARTS: Final[dict[str, DatePart]] = {"%Y-%m-%d": "%Y-%m-%d", "%Y-%m": "%Y-%m", "%Y": "%Y"}
@@ -29,7 +30,20 @@ _COMPARISONS: Final[dict[type[exp.Expr], Operator]] = {
 
 
 class NoForm(Exception):
-    """The source cannot be asked for this."""
+    """The source cannot be asked for this: it is more than a copy or a comparison of columns."""
+
+
+class UnsureColumn(NoForm):
+    """The source cannot be asked about a column, since its SQL is not known to say the same of the values as this toolkit; `why` says so."""
+
+    def __init__(self, column: str, declared: str | None) -> None:
+        """`declared`: the type, empty where none is declared; None where the database says nothing about the column."""
+        super().__init__(column)
+        self.why = (
+            Note.of("column_type", column=column, type=declared)
+            if declared
+            else Note.of("column_unknown" if declared is None else "column_untyped", column=column)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +125,9 @@ def number_form(name: str, fields: dict[str, FieldSpec], source: TableShape) -> 
     column = _column(_copied(spec, numbers=True), source)
     if not set(spec.clean or ()) <= _PLAIN_STAYS:
         raise NoForm(name)
-    if column.type.kind == "text" and not column.type.keeps_spaces:
-        raise NoForm(name)
-    if column.type.kind not in (*_NUMBERS, "text") or (spec.nulls and column.type.kind == "decimal"):
+    if column.type.kind not in (*_NUMBERS, "text") or not column.type.keeps_spaces:
+        raise UnsureColumn(column.name, column.declared)
+    if spec.nulls and column.type.kind == "decimal":
         raise NoForm(name)
     return NumberForm(column, spec.nulls or ())
 
@@ -235,8 +249,8 @@ def _operand(node: exp.Expr, source: TableShape) -> tuple[Column, str | None]:
     if not isinstance(node, exp.Column):
         raise NoForm(node.sql())
     column = _column(node.name, source)
-    if column.type.kind not in ("text", "integer") or (column.type.kind == "text" and not column.type.keeps_spaces):
-        raise NoForm(node.sql())
+    if column.type.kind not in ("text", "integer") or not column.type.keeps_spaces:
+        raise UnsureColumn(column.name, column.declared)
     if default is not None and column.type.kind != "text":
         raise NoForm(node.sql())
     return column, default

@@ -5,7 +5,7 @@ Pure. A total whose groups are made of more than copied columns is asked without
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrate.checksum.sql_column import StoredColumn
@@ -23,6 +23,7 @@ from migrate.verify.source_forms import (
     NoForm,
     NumberForm,
     TextForm,
+    UnsureColumn,
     columns_of,
     condition_form,
     group_form,
@@ -98,6 +99,8 @@ def questions_of(plan: Plan, totals: Sequence[ProgramTotal], origin: Origin) -> 
         where = None if mapping.source.where is None else condition_form(mapping.source.where, plan.source_shape)
         if where is not None:
             dialect.condition(where)
+    except UnsureColumn as unsure:
+        return Asked(None, False, (), (Note.of("not_asked_where_column", why=unsure.why),))
     except NoForm:
         return Asked(None, False, (), (Note.of("not_asked_where"),))
     if mapping.grouped:
@@ -106,11 +109,21 @@ def questions_of(plan: Plan, totals: Sequence[ProgramTotal], origin: Origin) -> 
     notes: list[Note] = []
     for number, total in enumerate(totals):
         question, unknown = _question(plan, number, total, dialect)
-        if unknown:
-            notes.append(Note.of("not_asked_fields", target=total.target, fields=", ".join(unknown)))
+        notes += _not_asked(total.target, unknown)
         if question.sums:
             found.append(question)
     return Asked(where, True, tuple(_without_covered(found)), tuple(notes))
+
+
+def _not_asked(target: str, unknown: Mapping[str, NoForm]) -> Iterator[Note]:
+    """Which sums are not asked, by what is in the way."""
+    reasons = {name: each.why if isinstance(each, UnsureColumn) else None for name, each in unknown.items()}
+    for why in dict.fromkeys(reasons.values()):
+        fields = ", ".join(name for name, each in reasons.items() if each == why)
+        if why is None:
+            yield Note.of("not_asked_fields", target=target, fields=fields)
+        else:
+            yield Note.of("not_asked_column", target=target, fields=fields, why=why)
 
 
 def dialect_of_source(origin: Origin) -> Dialect:
@@ -150,8 +163,8 @@ def _where(asked: Asked, origin: Origin) -> str:
     return "" if asked.where is None else f" WHERE {dialect_of_source(origin).condition(asked.where)}"
 
 
-def _question(plan: Plan, number: int, total: ProgramTotal, dialect: Dialect) -> tuple[Question, list[str]]:
-    """The part of a total that the source can compute, and the names of the sums that it cannot."""
+def _question(plan: Plan, number: int, total: ProgramTotal, dialect: Dialect) -> tuple[Question, dict[str, NoForm]]:
+    """The part of a total that the source can compute, and the sums that it cannot with what is in the way."""
     fields = next(target.fields for target in plan.mapping.targets if target.table == total.target)
     target = plan.target_shapes[total.target]
     texts = plan.mapping.totals[number].by
@@ -164,13 +177,13 @@ def _question(plan: Plan, number: int, total: ProgramTotal, dialect: Dialect) ->
             continue
         kept.append(at)
         groups.append((_field_of(texts[name], target), form))
-    sums, unknown = [], []
+    sums, unknown = [], {}
     for name in total.sums:
         try:
             summed = number_form(name, fields, plan.source_shape)
             dialect.number(summed)
-        except NoForm:
-            unknown.append(name)
+        except NoForm as reason:
+            unknown[name] = reason
             continue
         sums.append((name, summed))
     return Question(number, total, tuple(kept), tuple(groups), tuple(sums)), unknown

@@ -14,7 +14,17 @@ from typing import Final
 
 from migrate.checksum.sql_column import StoredColumn
 from migrate.stores import mariadb_shape, sqlite_types
-from migrate.verify.source_forms import Comparison, Condition, DateForm, IsNull, Junction, NoForm, NumberForm, TextForm
+from migrate.verify.source_forms import (
+    Comparison,
+    Condition,
+    DateForm,
+    IsNull,
+    Junction,
+    NoForm,
+    NumberForm,
+    TextForm,
+    UnsureColumn,
+)
 
 _PLAIN: Final = "-?(0|[1-9][0-9]*)([.][0-9]{1,6})?"
 """A plain number of any length. (A bound of the digits in it doubles the time that PostgreSQL takes.)"""
@@ -98,7 +108,7 @@ class Dialect(ABC):
 
     def _stored(self, name: str) -> StoredColumn:
         if name not in self._columns:
-            raise NoForm(name)
+            raise UnsureColumn(name, None)
         return self._columns[name]
 
     def same(self, value: str, constant: str) -> str:
@@ -201,7 +211,7 @@ class Postgres(Dialect):
     def read(self, column: StoredColumn) -> str:
         """As text, and never by another collation."""
         if column.native not in ("text", "varchar", "enum", "int2", "int4", "int8"):
-            raise NoForm(column.name)
+            raise UnsureColumn(column.name, column.native)
         return f'(({column.sql})::text COLLATE "C")'
 
     def date(self, form: DateForm) -> str:
@@ -219,7 +229,7 @@ class Postgres(Dialect):
     def own_number(self, column: StoredColumn) -> Number:
         """As it is."""
         if column.native not in ("int2", "int4", "int8", "numeric"):
-            raise NoForm(column.name)
+            raise UnsureColumn(column.name, column.native)
         return Number(f"({column.sql})::numeric")
 
 
@@ -250,7 +260,7 @@ class MariaDb(Dialect):
         if column.native in self._INTEGERS:
             return f"CAST(CAST({column.sql} AS CHAR) AS BINARY)"
         if column.native not in self._TEXTS or column.charset not in _CHARSETS:
-            raise NoForm(column.name)
+            raise UnsureColumn(column.name, " ".join(filter(None, (column.native, column.charset))))
         return f"CAST(CONVERT({column.sql} USING utf8mb4) AS BINARY)"
 
     def date(self, form: DateForm) -> str:
@@ -266,7 +276,7 @@ class MariaDb(Dialect):
     def own_number(self, column: StoredColumn) -> Number:
         """As it is."""
         if column.native.removesuffix(" zerofill") not in (*self._INTEGERS, "decimal"):
-            raise NoForm(column.name)
+            raise UnsureColumn(column.name, column.native)
         return Number(column.sql)
 
 
@@ -284,7 +294,7 @@ class Sqlite(Dialect):
         if column.type.kind == "integer":
             return f"CAST({column.sql} AS TEXT)"
         if sqlite_types.affinity(column.native) != "TEXT":
-            raise NoForm(column.name)
+            raise UnsureColumn(column.name, column.native)
         return f"({column.sql} COLLATE BINARY)"
 
     def date(self, form: DateForm) -> str:

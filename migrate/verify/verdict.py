@@ -230,7 +230,8 @@ class Verification:
 
     `rules`: sentences about declared rules under which the sides are equal. `groups`: how many groups of control totals were compared.
     `rejects`: None where they were not compared: the target has no ledger of this mapping, or there is none (`of_tables`). `source`, `target`: the databases, without passwords.
-    `coverage`: how each table of each side was scanned. `live`: None for one look.
+    `coverage`: how each table of each side was scanned. `live`: None for one look. `run_state`: the state of `run`, and `unfinished` why it
+    leaves rows missing, where it is not complete.
     """
 
     verdict: Verdict
@@ -250,6 +251,8 @@ class Verification:
     coverage: tuple[Coverage, ...] = ()
     of_tables: bool = False
     live: Live | None = None
+    run_state: str | None = None
+    unfinished: Note | None = None
 
     @property
     def only_rejects_differ(self) -> bool:
@@ -283,6 +286,7 @@ class Verification:
             "rejects_compared": self.rejects is not None,
             "mapping": self.mapping,
             "run": self.run,
+            "run_state": self.run_state,
             "source": self.source,
             "target": self.target,
             "nonce": self.nonce,

@@ -298,6 +298,8 @@ class _Verifier:
             began=began,
             seconds=seconds,
             coverage=coverage,
+            run_state=log.state,
+            unfinished=log.trouble,
         )
 
 

@@ -105,12 +105,31 @@ def test_without_a_backup_by_word(migrate: Migrate, filled: Path) -> None:
 
 
 def test_nobody_at_the_terminal_is_a_usage_error(migrate: Migrate, filled: Path) -> None:
-    """Without --yes and without a terminal nothing happens, with exit 2."""
+    """Without --yes and without a terminal nothing happens, with exit 2; --dry-run, which a restore does not have, is not named."""
     assert filled.exists()
     migrate("backup", "create", "mapping.yaml")
     asked = migrate("backup", "restore", "mapping.yaml")
     assert (asked.code, asked.out) == (2, "")
-    assert "give --yes" in asked.err
+    assert asked.err == (
+        "error: it asks before it begins, and nobody is at the terminal to answer\n"
+        "  next:  give --yes to do it without being asked\n"
+    )
+
+
+@pytest.mark.parametrize("folder", ["kept", "kept/deeper"])
+def test_a_file_is_no_folder_for_backups(migrate: Migrate, filled: Path, folder: str) -> None:
+    """A `--dir` that is a file, or lies below one, is wrong input: exit 2, told before the target gets a ledger; a check does not advise to make one there."""
+    (filled / "kept").write_text("something else")
+    before = (filled / "new.db").read_bytes()
+    made = migrate("backup", "create", "mapping.yaml", "--dir", folder)
+    assert (made.code, made.out) == (2, "")
+    assert made.err.startswith("error: ")
+    assert made.err.endswith(
+        f"kept is a file: backups are kept in a folder\n  where: --dir {folder}\n"
+        "  next:  name a folder with --dir; one that is not there is made\n"
+    )
+    assert (filled / "new.db").read_bytes() == before
+    assert "make one" not in migrate("backup", "check", "mapping.yaml", "--dir", "kept").err
 
 
 def test_damage_is_exit_1_and_nothing_there_is_exit_4(migrate: Migrate, filled: Path) -> None:

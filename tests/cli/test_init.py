@@ -62,6 +62,16 @@ def test_what_is_not_there_is_named(migrate: Migrate, project: Path) -> None:
         assert named in done.err
 
 
+def test_a_target_file_that_is_not_there_is_told(migrate: Migrate, project: Path) -> None:
+    """A mistyped SQLite file is not said to lack the table, and is not made."""
+    done = migrate(
+        "init", "--source", "sqlite:///old.db", "--table", "bill", "--target", "sqlite:///nwe.db", "--into", "paid"
+    )
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: no file nwe.db\n  where: target → url\n  next:  check the target URL (--target)\n"
+    assert not (project / "nwe.db").exists()
+
+
 def test_files_are_a_source_too(migrate: Migrate, project: Path) -> None:
     """A first mapping from a CSV export."""
     (project / "old.csv").write_text("no,name,amount\n1,a,2.50\n", encoding="utf-8")

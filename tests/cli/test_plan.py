@@ -143,3 +143,73 @@ def test_a_sample_of_groups_shows_whole_groups(migrate: Migrate, tmp_path: Path)
     assert (first["outcome"], first["after"]["total"]) == ("mapped", [{"bill": "A", "payer": "x", "lines": 2}])
     assert (len(second["before"]), second["outcome"].partition(":")[0], second["after"]["total"]) == (2, "rejected", [])
     assert (third["before"], third["outcome"]) == ([{"bill": "C", "pos": 0, "payer": "x"}], "filtered")
+
+
+def test_a_file_that_is_not_there_is_no_missing_table(migrate: Migrate, project: Path) -> None:
+    """A mistyped SQLite target is told as that, with the command that shows what a new file needs; no file is made, and that command needs none."""
+    following = "migrate plan mapping.yaml --target sqlite:///nwe.db --ddl"
+    for words in (("plan",), ("check",), ("run",)):
+        done = migrate(*words, "mapping.yaml", "--target", "sqlite:///nwe.db")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            "error: no file nwe.db\n  where: target → url\n"
+            f"  next:  check the target URL (--target), or see the tables that a new file needs: {following}\n"
+        )
+    assert "CREATE TABLE paid" in migrate(*following.split()[1:]).out
+    assert not (project / "nwe.db").exists()
+
+
+def test_a_missing_table_names_the_command_that_proposes_it(migrate: Migrate, project: Path) -> None:
+    """The next step has the mapping and the target that were typed, and can be pasted; so has the suggestion of `check`."""
+    with contextlib.closing(sqlite3.connect(project / "other.db")) as connection:
+        connection.execute("CREATE TABLE something (no integer)")
+    following = "migrate plan mapping.yaml --target sqlite:///other.db --ddl"
+    refused = migrate("plan", "mapping.yaml", "--target", "sqlite:///other.db")
+    assert refused.code == 2
+    assert refused.err.endswith(f"\n  next:  {following}\n")
+    assert f"(`{following}` proposes it)" in migrate("check", "mapping.yaml", "--target", "sqlite:///other.db").out
+    assert "CREATE TABLE paid" in migrate(*following.split()[1:]).out
+
+
+def test_a_plan_of_what_is_complete_says_so(migrate: Migrate, project: Path) -> None:
+    """What a run migrated to its end is told with that run, and that `run` starts nothing, in both languages and with `--json`; not before, not after it went back."""
+    assert json.loads(migrate("plan", "mapping.yaml", "--json").out)["plans"][0]["complete_run"] is None
+    run = json.loads(migrate("run", "mapping.yaml", "--json").out)["run"]
+    told = migrate("plan", "mapping.yaml", "--target", "sqlite:///new.db").out
+    assert f"  run {run} did all of this and is complete: `migrate run` would start nothing\n" in told
+    assert "  → to do it again, take it back first: migrate rollback mapping.yaml --target sqlite:///new.db\n" in told
+    assert f"  任务 {run} 已按此计划全部完成" in migrate("plan", "mapping.yaml", "--lang", "zh").out
+    assert json.loads(migrate("plan", "mapping.yaml", "--json").out)["plans"][0]["complete_run"] == run
+    assert "nothing to do" in migrate("run", "mapping.yaml").err
+    mapping = project / "mapping.yaml"
+    mapping.write_text(
+        mapping.read_text(encoding="utf-8")
+        .replace("amount >= 0", "amount > 0")
+        .replace("payer: name", "payer: {from: name, clean: trim}"),
+        encoding="utf-8",
+    )
+    assert json.loads(migrate("plan", "mapping.yaml", "--json").out)["plans"][0]["complete_run"] is None
+    migrate("rollback", "mapping.yaml", "--yes")
+    assert "did all of this" not in migrate("plan", "mapping.yaml").out
+
+
+def test_a_decimal_that_keeps_fewer_digits_than_it_declares(migrate: Migrate, project: Path) -> None:
+    """Of a plain DECIMAL SQLite keeps 15 digits exactly: the plan says so, and a reject names the type as it is declared, and why."""
+    with contextlib.closing(sqlite3.connect(project / "plain.db")) as connection:
+        connection.execute(
+            "CREATE TABLE paid (no bigint NOT NULL PRIMARY KEY, payer text, amount Decimal(18,2), paid_on date)"
+        )
+    kept = "of which {} 15 digits exactly"
+    planned = " ".join(migrate("plan", "mapping.yaml", "--target", "sqlite:///plain.db", "--sample", "0").out.split())
+    assert (
+        f"warning target paid.amount: is declared Decimal(18,2), {kept.format('it keeps')}: values with more are rejected"
+        in planned
+    )
+    migrate("run", "mapping.yaml", "--target", "sqlite:///plain.db")
+    found = json.loads(migrate("rejects", "list", "mapping.yaml", "--target", "sqlite:///plain.db", "--json").out)[
+        "rejects"
+    ]
+    [example] = [each["example"] for each in found if each["rule"] == "RANGE"]
+    assert (
+        example == f"amount: '99999999999999.99' is out of range for Decimal(18,2), {kept.format('the column keeps')}"
+    )

@@ -51,7 +51,13 @@ def test_nobody_at_the_terminal_is_a_usage_error(migrate: Migrate, project: Path
     migrate("run", "mapping.yaml")
     asked = migrate("rollback", "mapping.yaml")
     assert (asked.code, asked.out) == (2, "")
-    assert "give --yes" in asked.err
+    assert asked.err == (
+        "error: it asks before it begins, and nobody is at the terminal to answer\n"
+        "  next:  look first with --dry-run; then give --yes to do it without being asked\n"
+    )
+    assert migrate("rollback", "mapping.yaml", "--lang", "zh").err == (
+        "错误：执行前需要确认，但没有终端可供应答\n  下一步：先用 --dry-run 查看；再加上 --yes，不再询问，直接执行\n"
+    )
     assert len(stored(project)) == 3
 
 

@@ -36,6 +36,12 @@ def test_nothing_asked_is_help_and_a_usage_error(migrate: Migrate) -> None:
         ("rejects", "list"),
         ("rollback", "--dry-run"),
         ("doctor",),
+        ("check",),
+        ("plan",),
+        ("run",),
+        ("verify",),
+        ("rehearse",),
+        ("backup", "create"),
     ],
     ids=" ".join,
 )
@@ -44,6 +50,7 @@ def test_looking_makes_no_database(migrate: Migrate, project: Path, words: tuple
     found = migrate(*words, "mapping.yaml", "--target", "sqlite:///nwe.db")
     assert found.code == (1 if words == ("doctor",) else 2)
     assert "no file nwe.db" in found.out + found.err
+    assert "source" not in found.err
     assert list(project.glob("nwe.db*")) == []
 
 
@@ -59,6 +66,55 @@ def test_a_missing_option_is_named(migrate: Migrate) -> None:
     done = migrate("schema", "apply")
     assert done.code == 2
     assert done.err == "error: Missing option '--target'.\n  next:  see migrate schema apply --help\n"
+
+
+BEYOND = {
+    ("status", "a.yaml", "--watch", "b.yaml", "c d"): (
+        "migrate status takes no more than [MAPPING], and here is also: b.yaml 'c d'",
+        "behind: migrate status a.yaml --watch",
+        "leave that out; a value that has spaces needs quotes (see migrate status --help)",
+    ),
+    ("verify", "old.db", "new.db"): (
+        "migrate verify takes no more than [MAPPING], and here is also: new.db",
+        "behind: migrate verify old.db",
+        "two tables are compared by options: migrate verify --source URL --table T --target URL --into U; several mappings one after the other (see migrate verify --help)",
+    ),
+    ("schema", "show", "--target", "sqlite:///x.db", "invoice"): (
+        "migrate schema show takes options only, and here is also: invoice",
+        "behind: migrate schema show --target sqlite:///x.db",
+        "leave that out; a value that has spaces needs quotes (see migrate schema show --help)",
+    ),
+}
+
+
+@pytest.mark.parametrize("words", BEYOND, ids=" ".join)
+def test_words_that_a_command_does_not_take(migrate: Migrate, words: tuple[str, ...]) -> None:
+    """More words than a command takes: which, behind which, and what to type instead; exit 2."""
+    what, where, following = BEYOND[words]
+    done = migrate(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: {what}\n  where: {where}\n  next:  {following}\n"
+
+
+def test_words_that_a_command_does_not_take_in_chinese(migrate: Migrate) -> None:
+    """All of it in Chinese, and with `--json` as one document."""
+    done = migrate("verify", "old.db", "new.db", "--lang", "zh", "--json")
+    assert json.loads(done.out)["error"] == {
+        "kind": "InputError",
+        "exit": 2,
+        "message": "migrate verify 只接受 [MAPPING]，多余的内容：new.db",
+        "where": "位于“migrate verify old.db”之后",
+        "next": "比对两张表须用选项：migrate verify --source URL --table T --target URL --into U；多个映射请逐个核验（参见 migrate verify --help）",
+    }
+
+
+def test_words_that_a_command_does_not_take_hide_their_password(migrate: Migrate) -> None:
+    """A database URL that was typed where none belongs is shown without its password, whether it is the word too many or one before it."""
+    url = "postgresql://me:s3cret@127.0.0.1:1/new"
+    done = migrate("verify", f"--target={url}", url, url, "--json")
+    assert done.code == 2
+    assert "127.0.0.1" in done.out
+    assert "s3cret" not in done.out + done.err
 
 
 def test_errors_are_json_with_json(migrate: Migrate) -> None:

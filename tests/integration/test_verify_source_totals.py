@@ -69,9 +69,11 @@ def row(number: int) -> dict[str, Any]:
 class Case:
     """A source on one of the databases, and a target of SQLite."""
 
-    def __init__(self, place: Path, url: str, rows: list[dict[str, Any]], mapping: str = MAPPING) -> None:
+    def __init__(
+        self, place: Path, url: str, rows: list[dict[str, Any]], mapping: str = MAPPING, **other_types: str
+    ) -> None:
         self.source, target = Database(url), Database(f"sqlite:///{place / 'target.db'}")
-        types = TYPES[self.source.kind]
+        types = {**TYPES[self.source.kind], **other_types}
         declared = ", ".join(f"{self.source.quoted(name)} {kind}" for name, kind in types.items())
         self.source.run("DROP TABLE IF EXISTS src", f"CREATE TABLE src (k bigint NOT NULL PRIMARY KEY, {declared})")
         self.source.insert("src", rows)
@@ -298,6 +300,33 @@ def test_what_cannot_be_asked_is_said(tmp_path: Path, database_url: str, change:
     assert any(each.startswith("totals not asked of the source: ") and said in each for each in notes(found)), notes(
         found
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "types", "said"),
+    [
+        ("sqlite", ("", ""), {"said": ""}, "dst: said: said has no declared type"),
+        ("sqlite", ("", ""), {"state": ""}, "in `where`, state has no declared type"),
+        ("sqlite", ("table: src", 'query: "select * from src"'), {}, "in `where`, the database does not say how values of state are stored, as it never does of the columns of a query"),
+        ("postgresql", ("", ""), {"said": "char(200)"}, "dst: said: said is of type character(200), of whose values SQL is not known to say exactly the same"),
+        ("postgresql", ("", ""), {"state": "char(20)"}, "in `where`, state is of type character(20), of whose values SQL is not known to say exactly the same"),
+        ("mariadb", ("", ""), {"state": "varchar(20) character set gbk"}, "in `where`, state is of type varchar gbk, of whose values SQL is not known to say exactly the same"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_asked_about_is_named_with_the_reason(
+    tmp_path: Path,
+    new_database: Callable[[str], str],
+    kind: str,
+    change: tuple[str, str],
+    types: dict[str, str],
+    said: str,
+) -> None:
+    """A plain copy, or a plain comparison, that is left out for how its column is stored: that is said, and not that the mapping makes more of it."""
+    rows = [{**row(number), "state": "a"} for number in range(1, 4)]
+    found = Case(tmp_path, new_database(kind), rows, MAPPING.replace(*change), **types).migrated_and_verified()
+    assert doubts(found) == []
+    assert [each for each in notes(found) if "not asked" in each] == [f"totals not asked of the source: {said}"]
+    assert not any("totals not asked" in each.text(chinese=True) for each in found.coverage[0].notes)
 
 
 def test_a_rejected_number_of_many_digits_accuses_nobody(tmp_path: Path, new_database: Callable[[str], str]) -> None:

@@ -45,6 +45,29 @@ def test_a_signal_before_a_command_listens_is_an_interruption(number: signal.Sig
     assert "error: interrupted\n" in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("library", ["click", "rich.console", "sqlalchemy"])
+def test_a_signal_while_the_command_loads_is_an_interruption(
+    number: signal.Signals, library: str, tmp_path: Path
+) -> None:
+    """From its first import on, either signal ends the command with exit 130, a word about it, and nothing else."""
+    script = (
+        "import importlib.abc, os, runpy, signal, sys\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {library!r}: os.kill(os.getpid(), {int(number)})\n"
+        # Who starts the tests in the background may have told their children to ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"sys.argv = ['migrate', 'status', '--target', 'sqlite:///{tmp_path}/new.db']\n"
+        "runpy.run_module('migrate', run_name='__main__', alter_sys=True)\n"
+    )
+    (tmp_path / "new.db").touch()
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "\nerror: interrupted\n  next:  stopped; run the same command again to go on\n"
+
+
 def test_without_a_signal_nothing_is_asked() -> None:
     """The block ends by itself and the stop stays unset."""
     stop = StopToken()

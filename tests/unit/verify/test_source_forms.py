@@ -15,6 +15,7 @@ from migrate.verify.source_forms import (
     NoForm,
     NumberForm,
     TextForm,
+    UnsureColumn,
     condition_form,
     group_form,
     number_form,
@@ -22,7 +23,7 @@ from migrate.verify.source_forms import (
 
 TEXT, DAY = Column("said", LogicalType("text")), Column("day", LogicalType("date"))
 PADDED = Column("padded", LogicalType("text", length=4, keeps_spaces=False))
-COUNT, RATE = Column("count", LogicalType("integer")), Column("rate", LogicalType("float"))
+COUNT, RATE = Column("count", LogicalType("integer")), Column("rate", LogicalType("float"), declared="double precision")
 SOURCE = TableShape("src", (TEXT, DAY, PADDED, COUNT, RATE))
 TARGET = TableShape("dst", (Column("t", LogicalType("text")), Column("d", LogicalType("date"))))
 
@@ -43,6 +44,20 @@ def test_numbers_that_are_made_are_not(spec: Any) -> None:
     """Floats, padded texts, defaults, codes and arithmetic."""
     with pytest.raises(NoForm):
         number_form("n", fields(n=spec), SOURCE)
+
+
+def test_a_copy_that_cannot_be_asked_about_says_what_its_column_is() -> None:
+    """A float or a padded text is copied all the same: the column is in the way, and not what the mapping does; arithmetic is of the mapping."""
+    for name, why in (
+        ("rate", "rate is of type double precision, of whose values"),
+        ("padded", "padded has no declared type"),
+    ):
+        with pytest.raises(UnsureColumn) as unsure:
+            number_form("n", fields(n=name), SOURCE)
+        assert unsure.value.why.text().startswith(why)
+    with pytest.raises(NoForm) as made:
+        number_form("n", fields(n={"sql": "count * 2"}), SOURCE)
+    assert not isinstance(made.value, UnsureColumn)
 
 
 def test_groups_are_copies_or_parts_of_dates() -> None:
