@@ -235,10 +235,11 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class SourceSample:
-    """Some key ranges of a source, in its order, none of which meets another, and how many rows they have."""
+    """Some key ranges of a source, in its order, none of which meets another; how many rows they have, and `of` how many rows of all."""
 
     ranges: tuple[KeyRange, ...]
     rows: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)

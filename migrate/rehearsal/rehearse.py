@@ -38,7 +38,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.log import REHEARSED, REHEARSING, add_event, read_events, seal
 from migrate.ledger.runs import current_run, new_run_id, now_ms
 from migrate.ledger.tables import ledger_tables
-from migrate.rehearsal.sample import Sampled, Wanted, keys_of, sampled
+from migrate.rehearsal.sample import Wanted, keys_of, samples_of
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
 from migrate.stores.copies import copied
@@ -62,7 +62,7 @@ class Asked:
 class Rehearsed:
     """What the rehearsal of one mapping came to. `restored`: whether the rollback left every row as it was; `seconds` by step.
 
-    `place`: the copy, as people know it. `sampled`: which rows of the source, None for all. `rest_untouched`: whether the run left the rows
+    `place`: the copy, as people know it. `sample`: the part of the source that was rehearsed, None for all. `rest_untouched`: whether the run left the rows
     within the scope as they were that are none of the sample, which its verification does not look at.
     """
 
@@ -71,7 +71,7 @@ class Rehearsed:
     place: str
     summary: RunSummary
     verification: Verification
-    sampled: Sampled | None = None
+    sample: SourceSample | None = None
     rest_untouched: bool = True
     restored: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
@@ -87,14 +87,9 @@ class Rehearsed:
         return self.verification.exit_code if self.restored and self.rest_untouched else 1
 
     @property
-    def sample(self) -> SourceSample | None:
-        """The part of the source that was rehearsed; None when it was the whole."""
-        return None if self.sampled is None else self.sampled.sample
-
-    @property
     def full_rows(self) -> int:
         """How many rows the whole source has."""
-        return self.summary.counts.read if self.sample is None or self.sampled is None else self.sampled.of
+        return self.summary.counts.read if self.sample is None else self.sample.of
 
     @property
     def full_seconds(self) -> dict[str, float]:
@@ -156,7 +151,7 @@ def rehearse(
         ledger = Ledger(store, options.ledger_schema)
         ledger.create()
         rehearsal = new_run_id(now_ms(ledger))
-        samples = {} if asked.sample is None else sampled(plans, asked.sample)
+        samples = {} if asked.sample is None else samples_of(plans, asked.sample)
         with _place(ledger, plans, rehearsal, asked.on, listen) as place:
             trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), samples, stop, listen)
             where = "a copy beside the target" if asked.on is None else redacted(parse_url(asked.on))
@@ -231,10 +226,10 @@ _STOPPED: Final = (
 class _Trial:
     """Run, verify, take back, on the copy that `options` name as target."""
 
-    def __init__(self, options: RunOptions, samples: Mapping[str, Sampled], stop: StopToken, listen: Listener) -> None:
-        parts = {name: each.sample for name, each in samples.items() if each.sample is not None}
-        self._options = replace(options, samples=parts)
-        self._sampled = dict(samples)
+    def __init__(
+        self, options: RunOptions, samples: Mapping[str, SourceSample], stop: StopToken, listen: Listener
+    ) -> None:
+        self._options = replace(options, samples=samples)
         self._stop = stop
         self._listen = listen
         self._seconds: dict[str, dict[str, float]] = {}
@@ -269,7 +264,7 @@ class _Trial:
             place,
             summary,
             found,
-            self._sampled.get(plan.name),
+            self._options.samples.get(plan.name),
             rest is None or self._digests(plan, keys) == rest,
             seconds=self._seconds[plan.name],
         )

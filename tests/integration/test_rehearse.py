@@ -278,6 +278,26 @@ def test_a_sample_is_not_lenient(site: Site, new_database: Callable[[str], str],
     assert (within.verdict, within.rest_untouched, within.exit_code) == ("DIFFERENT", True, 1)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_limit_is_judged_on_the_sample_as_a_whole(site: Site, workers: int) -> None:
+    """Rejects that lie close together in a few small ranges stop no sample that has few of them in all; one that has too many in all is stopped as a run would be."""
+    checks = 'checks: [{id: early, target: head, assert: "id not in (0, 1, 7)", level: reject}]\n'
+    options, asked = RunOptions(source=site.source, target=site.url, batch_rows=7, workers=workers), Asked(sample=16)
+
+    def rehearsed(limits: str) -> list[Rehearsed]:
+        site.paths[0].write_text(f"{HEADS}{checks}limits: {limits}\n", encoding="utf-8")
+        return rehearse(site.paths[:1], options, asked, stop=StopToken(), listen=lambda _: None)
+
+    (heads,) = rehearsed('{rejects: "20%", first_batches: 3}')
+    assert (heads.verdict, heads.restored, heads.summary.counts.rejected) == ("EQUAL", True, 3)
+    with pytest.raises(Paused) as paused:
+        rehearsed('{rejects: "18%", first_batches: 3}')
+    assert "3 rejects in 16 rows read of the sample are 18.75%" in paused.value.message
+    assert "a run of all 60 rows would be paused if the other rows are like these" in paused.value.message
+    with pytest.raises(Paused, match="3 rejects of the sample are over the limit of 2: a run of all 60 rows"):
+        rehearsed("{rejects: 2, first_batches: 3}")
+
+
 def test_parents_are_rehearsed_whole(site: Site) -> None:
     """Lines of a sample find their heads: what others of the rehearsal point at is run whole, and the evidence says which is which."""
     heads, lines = site.rehearse(sample=Decimal("0.25"))
