@@ -179,6 +179,14 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PointingTable:
+    """A table, named as `describe` takes it, and a foreign key of it; the key's parent is named as whoever asked named it."""
+
+    name: str
+    key: ForeignKey
+
+
+@dataclass(frozen=True, slots=True)
 class TableShape:
     """All that planning needs to know about one table or source.
 
