@@ -312,6 +312,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "restored into scratch tables and read again: {target} rows · {rate} rows/s",
         "写入临时表并回读：{target} 行 · 每秒 {rate} 行",
     ),
+    "scratch_tidied": (
+        "dropped: scratch tables of an earlier check that was killed: {tables}",
+        "已删除先前被强行终止的检验遗留的临时表：{tables}",
+    ),
     "backup_holds": ("the backup holds: restored into scratch tables, it is what was backed up", "备份有效：已在临时表中恢复，与备份时一致"),
     "backup_old": (
         "the mapping has changed rows of the target since it was made: a new run needs a newer one",
