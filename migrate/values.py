@@ -191,6 +191,14 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PointingTable:
+    """A table, named as `describe` takes it, and a foreign key of it; the key's parent is named as whoever asked named it."""
+
+    name: str
+    key: ForeignKey
+
+
+@dataclass(frozen=True, slots=True)
 class TableShape:
     """All that planning needs to know about one table or source.
 
@@ -247,10 +255,11 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class SourceSample:
-    """Some key ranges of a source, in its order, none of which meets another, and how many rows they have."""
+    """Some key ranges of a source, in its order, none of which meets another; how many rows they have, and `of` how many rows of all."""
 
     ranges: tuple[KeyRange, ...]
     rows: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)

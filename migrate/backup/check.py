@@ -30,21 +30,26 @@ from migrate.engine.options import RunOptions
 from migrate.errors import DataError, NotProven
 from migrate.ledger.backups import CHECKED, FAILED, created_backup, is_current, log_backup
 from migrate.ledger.connection import Ledger
+from migrate.ledger.scratch_tables import announce, tidy_scratch_tables
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, TargetSession, TargetStore
-from migrate.stores.scratch import scratch_table
+from migrate.stores.scratch import scratch_name, scratch_table
 from migrate.values import SourceSpec, TableShape
 from migrate.verify.spread import WORKERS, spread
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A backup that was found good. `current`: the mapping has changed nothing in the target since it was made, or last put back."""
+    """A backup that was found good. `current`: the mapping has changed nothing in the target since it was made, or last put back.
+
+    `tidied`: scratch tables that an earlier check had left since it was killed, which are dropped now.
+    """
 
     manifest: Manifest
     folder: Path
     current: bool
+    tidied: tuple[str, ...] = ()
 
 
 def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Checked:
@@ -66,11 +71,14 @@ def check(path: Path, wanted: Wanted, options: RunOptions, watch: Watch) -> Chec
             check_files(folder, manifest, watch)
             # Two checks of one backup at the same time have tables of their own.
             name = f"{manifest.backup.replace('-', '_').lower()}_{secrets.token_hex(4)}"
+            tidied = tuple(each.name for each in tidy_scratch_tables(ledger) if each.state == "dropped")
+            tables = [scratch_name(each.table.shape, f"{name}_{number}") for number, each in enumerate(rows)]
+            announce(ledger, mapping.name, manifest.backup, tables)
             for number, each in enumerate(rows):
                 trial = _Trial(ledger.store, url, folder, f"{name}_{number}")
                 trial.restore(each.table, manifest.tables[each.table.name], watch)
         log_backup(ledger, mapping.name, CHECKED, manifest.record)
-        return Checked(manifest, folder, is_current(ledger, mapping.name, manifest.backup))
+        return Checked(manifest, folder, is_current(ledger, mapping.name, manifest.backup), tidied)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from migrate.verify.stored import split_unreadable
 from migrate.verify.unread import is_unreadable
 from migrate.write.scope import rows_in_scope
 
-CHUNK_BYTES: Final = 4 * 2**20
+CHUNK_BYTES: Final = 2 * 2**20
 """Arrow bytes that are read at a time, and so about the size of a row group; several are in the hands of threads at once."""
 
 

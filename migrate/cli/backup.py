@@ -106,8 +106,14 @@ def check(screen: Screen, mapping: Path, *, options: RunOptions, wanted: Wanted)
         lambda watch: check_backup(mapping, wanted, options, watch),
     )
     screen.result(
-        {**checked.manifest.to_json(), "folder": str(checked.folder), "current": checked.current},
+        {
+            **checked.manifest.to_json(),
+            "folder": str(checked.folder),
+            "current": checked.current,
+            "tidied": list(checked.tidied),
+        },
         *_picture(checked.manifest, screen),
+        *([Text(screen.say("scratch_tidied", tables=", ".join(checked.tidied)))] if checked.tidied else []),
         Text(screen.say("backup_holds"), style="bold green"),
         *([] if checked.current else [Text(screen.say("backup_old"), style="yellow")]),
     )

@@ -76,21 +76,27 @@ def _picture(screen: Screen, done: Sequence[Rehearsed]) -> Iterator[RenderableTy
 
 def _of_sample(screen: Screen, rehearsed: Rehearsed) -> Iterator[RenderableType]:
     """What a sample is of, and what all of it would take; nothing where all of it was rehearsed."""
+    from migrate.rehearsal.estimate import FEWEST_ROWS
+
     if rehearsed.sample is None:
         return
-    read, full, seconds = rehearsed.summary.counts.read, rehearsed.full_rows, rehearsed.full_seconds
+    seconds = rehearsed.full_seconds
     values = {
         "mapping": rehearsed.plan.name,
-        "read": count_text(read),
-        "rows": count_text(full),
+        "read": count_text(rehearsed.summary.counts.read),
+        "rows": count_text(rehearsed.full_rows),
         "ranges": count_text(len(rehearsed.sample.ranges)),
-        "steps": ", ".join(f"{screen.say(f'step_{step}')} {duration_text(seconds[step])}" for step in _STEPS),
-        "times": f"{full / max(read, 1):,.1f}",
+        "from_rows": count_text(rehearsed.paced_rows),
+        "fewest": count_text(FEWEST_ROWS),
         "again": screen.say("step_verify_again"),
     }
     yield Text()
     yield Text(screen.say("rehearsed_sample", **values))
-    yield Text(screen.say("rehearsed_full_size", **values))
+    if seconds is None:
+        yield Text(screen.say("rehearsed_too_few", **values))
+    else:
+        steps = ", ".join(f"{screen.say(f'step_{step}')} {duration_text(seconds[step])}" for step in _STEPS)
+        yield Text(screen.say("rehearsed_full_size", steps=steps, **values))
     if not rehearsed.rest_untouched:
         yield Text(screen.say("rehearsed_rest_changed", **values), style="bold red")
 

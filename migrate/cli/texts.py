@@ -251,8 +251,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{mapping}：仅演练了样本：源数据 {rows} 行中的 {read} 行，取自均匀分布的 {ranges} 个键值区间；其余未检查",
     ),
     "rehearsed_full_size": (
-        "  at full size, about: {steps}\n  (measured × {times}, by rows of the source; {again} as measured)",
-        "  全量预计：{steps}\n  （按源数据行数，实测值 × {times}；{again}按实测值）",
+        "  at full size, about: {steps}\n  (estimated from {from_rows} rows of the sample, what is done once counted once; {again} as measured)",
+        "  全量预计：{steps}\n  （按样本中 {from_rows} 行的速度估计，一次性开销只计一次；{again}按实测值）",
+    ),
+    "rehearsed_too_few": (
+        "  at full size: too few rows for an estimate, which takes {fewest} of them",
+        "  全量预计：样本行数太少，无法估计（至少需 {fewest} 行）",
     ),
     "rehearsed_rest_changed": (
         "  rows within the scope that are none of the sample were changed meanwhile, by the run or by others",
@@ -333,6 +337,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "checking_backup": (
         "restored into scratch tables and read again: {target} rows · {rate} rows/s",
         "写入临时表并回读：{target} 行 · 每秒 {rate} 行",
+    ),
+    "scratch_tidied": (
+        "dropped: scratch tables of an earlier check that was killed: {tables}",
+        "已删除先前被强行终止的检验遗留的临时表：{tables}",
     ),
     "backup_holds": ("the backup holds: restored into scratch tables, it is what was backed up", "备份有效：已在临时表中恢复，与备份时一致"),
     "backup_old": (

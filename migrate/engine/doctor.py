@@ -19,6 +19,7 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.lease import read_lease
 from migrate.ledger.log import seal, seal_others, verify_log
 from migrate.ledger.runs import Run, all_runs, now_ms
+from migrate.ledger.scratch_tables import tidy_scratch_tables
 from migrate.mapping.model import Mapping
 from migrate.mapping.reader import read_mapping
 from migrate.stores.opening import open_present_target, open_source
@@ -97,6 +98,7 @@ def _target(url: str, options: RunOptions) -> Iterator[Inspection]:
         yield from _look(what, partial(_seal, what, ledger))
         yield from _chain(what, ledger)
         yield from _runs(what, ledger)
+        yield from _look(what, partial(_scratch_tables, what, ledger))
     finally:
         store.close()
 
@@ -131,6 +133,24 @@ def _seal(what: str, ledger: Ledger) -> Iterator[Inspection]:
     sealed = sum(seal(ledger, run.run) for run in idle) + seal_others(ledger)
     if sealed:
         yield Inspection("ok", what, f"ledger log: {sealed} entries that nobody had sealed are sealed now")
+
+
+def _scratch_tables(what: str, ledger: Ledger) -> Iterator[Inspection]:
+    """Drop those that a check of a backup left since it was killed; name those of which that is not certain."""
+    for each in tidy_scratch_tables(ledger):
+        if each.state == "dropped":
+            yield Inspection("ok", what, f"scratch table {each.name}: dropped now, its check was killed ({each.owner})")
+        elif each.state == "used":
+            yield Inspection("ok", what, f"scratch table {each.name}: a check of a backup is at work ({each.owner})")
+        else:
+            whose = "the log knows no check that made it" if each.owner is None else f"made by {each.owner}"
+            why = "" if each.why is None else f"; {each.why}"
+            yield Inspection(
+                "finding",
+                what,
+                f"scratch table {each.name} is left: {whose}{why}",
+                f"if no check of a backup is at work: {each.statement}",
+            )
 
 
 def _is_driven(ledger: Ledger, run: Run) -> bool:

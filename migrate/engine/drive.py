@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pyarrow as pa
 
-from migrate.engine.breaker import Breaker
+from migrate.engine.breaker import Breaker, SampleSize
 from migrate.engine.events import Listener, Notice, RunEnded, RunStarted
 from migrate.engine.heartbeat import Heartbeat
 from migrate.engine.lookups import file_lookups, lookup_digests, table_lookups
@@ -47,7 +47,7 @@ class Drive:
         self.stop = stop
         self.listen = listen
         self.heartbeat = Heartbeat(ledger, started.lease)
-        self.breaker = Breaker(plan.mapping.limits)
+        self.breaker = Breaker(plan.mapping.limits, _sample_size(plan))
 
     @property
     def run(self) -> str:
@@ -65,6 +65,11 @@ class Drive:
             return total(read_entries(self.ledger, self.run))
         except MigrateError:
             return Counts()
+
+
+def _sample_size(plan: Plan) -> SampleSize | None:
+    sample = plan.source.sample
+    return None if sample is None else SampleSize(len(sample.ranges), sample.of, plan.batch_rows)
 
 
 @contextmanager

@@ -36,11 +36,17 @@ class Process:
     def surely_dead(self) -> bool:
         """True when this very process cannot be running any more; needs to be asked on its own host."""
         here = this_process()
-        if (self.host, self.namespace) != (here.host, here.namespace):
+        if not self.is_of_this_host:
             return False
         if self.boot != here.boot:
             return bool(self.boot and here.boot)
         return _started(self.pid) != self.started
+
+    @property
+    def is_of_this_host(self) -> bool:
+        """True where `surely_dead` can tell: on the process's own host, in its own namespace."""
+        here = this_process()
+        return (self.host, self.namespace) == (here.host, here.namespace)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

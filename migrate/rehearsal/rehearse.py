@@ -25,7 +25,8 @@ from migrate.backup.tables import kept_rows
 from migrate.checksum.set_digest import SetDigest
 from migrate.checksum.vectorised import key_digests, row_digests
 from migrate.engine.databases import as_typed
-from migrate.engine.events import Listener, Notice
+from migrate.engine.events import BatchDone, Event, Listener, Notice, PhaseStarted
+from migrate.engine.loop import WORKERS
 from migrate.engine.options import RunOptions
 from migrate.engine.plan import Plan, plan_run, refuse_unplanned
 from migrate.engine.preflight import in_key_order
@@ -38,7 +39,8 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.log import REHEARSED, REHEARSING, add_event, read_events, seal
 from migrate.ledger.runs import current_run, new_run_id, now_ms
 from migrate.ledger.tables import ledger_tables
-from migrate.rehearsal.sample import Sampled, Wanted, keys_of, sampled
+from migrate.rehearsal.estimate import Pace
+from migrate.rehearsal.sample import Wanted, keys_of, samples_of
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import rollback
 from migrate.stores.copies import copied
@@ -62,7 +64,7 @@ class Asked:
 class Rehearsed:
     """What the rehearsal of one mapping came to. `restored`: whether the rollback left every row as it was; `seconds` by step.
 
-    `place`: the copy, as people know it. `sampled`: which rows of the source, None for all. `rest_untouched`: whether the run left the rows
+    `paces`: how the rows of a sample went, by step. `place`: the copy, as people know it. `sample`: the part of the source that was rehearsed, None for all. `rest_untouched`: whether the run left the rows
     within the scope as they were that are none of the sample, which its verification does not look at.
     """
 
@@ -71,10 +73,11 @@ class Rehearsed:
     place: str
     summary: RunSummary
     verification: Verification
-    sampled: Sampled | None = None
+    sample: SourceSample | None = None
     rest_untouched: bool = True
     restored: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    paces: dict[str, Pace] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -87,23 +90,26 @@ class Rehearsed:
         return self.verification.exit_code if self.restored and self.rest_untouched else 1
 
     @property
-    def sample(self) -> SourceSample | None:
-        """The part of the source that was rehearsed; None when it was the whole."""
-        return None if self.sampled is None else self.sampled.sample
-
-    @property
     def full_rows(self) -> int:
         """How many rows the whole source has."""
-        return self.summary.counts.read if self.sample is None or self.sampled is None else self.sampled.of
+        return self.summary.counts.read if self.sample is None else self.sample.of
 
     @property
-    def full_seconds(self) -> dict[str, float]:
-        """What each step would take with all of the source: as many times longer as there are more rows, where it goes by the source's rows.
+    def paced_rows(self) -> int:
+        """From how many of its rows a sample tells what all would take; 0 where these are too few."""
+        return min(self.paces[step].rows for step in PACED)
 
-        Looking again goes by the rows that are in the target already. What every run takes once, to plan and to begin, is multiplied too.
+    @property
+    def full_seconds(self) -> dict[str, float] | None:
+        """What each step would take with all of the source, by the pace of the sample; None where that has too few rows.
+
+        Looking again goes by the rows that are in the target already.
         """
-        times = self.full_rows / max(self.summary.counts.read, 1)
-        return {step: value if step == "verify_again" else value * times for step, value in self.seconds.items()}
+        if self.sample is None:
+            return self.seconds
+        full = {step: self.paces[step].at_size(self.seconds[step], self.full_rows) for step in PACED}
+        told = {step: value for step, value in full.items() if value is not None}
+        return {**self.seconds, **told} if len(told) == len(PACED) else None
 
     def to_json(self) -> dict[str, Any]:
         """The evidence: as it is entered into the log, and printed."""
@@ -121,7 +127,15 @@ class Rehearsed:
             "whole": self.sample is None,
             "sample": None if self.sample is None else self._sample_json(self.sample),
             "seconds": _rounded(self.seconds),
-            "at_full_size": {"rows": self.full_rows, "seconds": _rounded(self.full_seconds)},
+            "at_full_size": self._full_json(),
+        }
+
+    def _full_json(self) -> dict[str, Any]:
+        seconds = self.full_seconds
+        return {
+            "rows": self.full_rows,
+            "seconds": None if seconds is None else _rounded(seconds),
+            "from_rows": self.summary.counts.read if self.sample is None else self.paced_rows,
         }
 
     def _sample_json(self, sample: SourceSample) -> dict[str, Any]:
@@ -131,6 +145,10 @@ class Rehearsed:
             "ranges": len(sample.ranges),
             "rest_untouched": self.rest_untouched,
         }
+
+
+PACED: Final = ("run", "verify", "rollback")
+"""The steps that take longer with more rows of the source."""
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
@@ -156,7 +174,7 @@ def rehearse(
         ledger = Ledger(store, options.ledger_schema)
         ledger.create()
         rehearsal = new_run_id(now_ms(ledger))
-        samples = {} if asked.sample is None else sampled(plans, asked.sample)
+        samples = {} if asked.sample is None else samples_of(plans, asked.sample)
         with _place(ledger, plans, rehearsal, asked.on, listen) as place:
             trial = _Trial(replace(options, target=place, ledger_schema=None, no_backup=True), samples, stop, listen)
             where = "a copy beside the target" if asked.on is None else redacted(parse_url(asked.on))
@@ -231,13 +249,16 @@ _STOPPED: Final = (
 class _Trial:
     """Run, verify, take back, on the copy that `options` name as target."""
 
-    def __init__(self, options: RunOptions, samples: Mapping[str, Sampled], stop: StopToken, listen: Listener) -> None:
-        parts = {name: each.sample for name, each in samples.items() if each.sample is not None}
-        self._options = replace(options, samples=parts)
-        self._sampled = dict(samples)
+    def __init__(
+        self, options: RunOptions, samples: Mapping[str, SourceSample], stop: StopToken, listen: Listener
+    ) -> None:
+        self._options = replace(options, samples=samples)
         self._stop = stop
-        self._listen = listen
+        self._heard = listen
         self._seconds: dict[str, dict[str, float]] = {}
+        self._paces: dict[str, dict[str, Pace]] = {}
+        self._pace = Pace()
+        self._settling: float | None = None
 
     def rehearse(self, rehearsal: str, originals: Sequence[Plan], place: str) -> list[Rehearsed]:
         """All mappings forth, then all of them back."""
@@ -269,9 +290,10 @@ class _Trial:
             place,
             summary,
             found,
-            self._sampled.get(plan.name),
+            self._options.samples.get(plan.name),
             rest is None or self._digests(plan, keys) == rest,
             seconds=self._seconds[plan.name],
+            paces=self._paces[plan.name],
         )
 
     def _run(self, plan: Plan) -> RunSummary:
@@ -300,13 +322,27 @@ class _Trial:
             found[rows.table.name] = (str(total), unread)
         return found
 
-    def _watch(self, _side: str, _rows: int) -> None:
+    def _listen(self, event: Event) -> None:
+        now = time.monotonic()
+        match event:
+            case BatchDone():
+                self._pace.add(now, event.counts.read)
+            case PhaseStarted(phase="settle"):
+                self._settling = now
+            case PhaseStarted(phase="finish") if self._settling is not None:
+                self._pace.settling, self._settling = now - self._settling, None
+        self._heard(event)
+
+    def _watch(self, side: str, rows: int) -> None:
+        if side == "source":
+            self._pace.add(time.monotonic(), rows)
         if self._stop.is_set:
             raise Interrupted("stopped before the end: nothing is rehearsed", next_step="run the same command again")
 
     @contextmanager
     def _timed(self, plan: Plan, step: str) -> Iterator[None]:
         self._listen(Notice(plan.name, "info", f"rehearsal: {step.replace('_', ' ')}"))
+        self._pace = self._paces.setdefault(plan.name, {}).setdefault(step, Pace(self._options.workers or WORKERS))
         began = time.monotonic()
         yield
         self._seconds.setdefault(plan.name, {})[step] = time.monotonic() - began

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -30,14 +29,6 @@ _FEWEST_RANGES: Final = 8
 """A small sample is cut into so many ranges, since the rows of one place are rows of one time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """The sample of a source that has `of` rows. `sample` None: it is wanted whole."""
-
-    sample: SourceSample | None
-    of: int
-
-
 def parse_sample(text: str) -> Wanted:
     """`20000` rows, or a share: `5%`. Raises InputError for anything else, and for nothing."""
     wanted = int(text) if text.isascii() and text.isdecimal() else parse_share(text) if text.endswith("%") else None
@@ -46,8 +37,10 @@ def parse_sample(text: str) -> Wanted:
     return wanted
 
 
-def sampled(plans: Sequence[Plan], wanted: Wanted) -> dict[str, Sampled]:
-    """By mapping: its sample. A mapping at whose rows those of another one point is wanted whole, since their parents would be missing else.
+def samples_of(plans: Sequence[Plan], wanted: Wanted) -> dict[str, SourceSample]:
+    """By mapping: its sample; those that are not there are wanted whole.
+
+    So is a mapping at whose rows those of another one point, since their parents would be missing else.
 
     Raises InputError for a source without a key: the ranges of one reader mean nothing to the next.
     """
@@ -58,7 +51,9 @@ def sampled(plans: Sequence[Plan], wanted: Wanted) -> dict[str, Sampled]:
         for key in shape.foreign_keys
         if key.parent not in plan.target_shapes
     }
-    return {plan.name: _sampled(plan, None if pointed_at.keys() & plan.target_shapes else wanted) for plan in plans}
+    some = [plan for plan in plans if not pointed_at.keys() & plan.target_shapes]
+    samples = {plan.name: _sample(plan, wanted) for plan in some}
+    return {name: sample for name, sample in samples.items() if sample is not None}
 
 
 def keys_of(plan: Plan) -> Mapping[str, pa.Array]:
@@ -71,7 +66,7 @@ def keys_of(plan: Plan) -> Mapping[str, pa.Array]:
     return {name: pa.concat_arrays([_NO_KEYS, *arrays]) for name, arrays in found.items()}
 
 
-def _sampled(plan: Plan, wanted: Wanted | None) -> Sampled:
+def _sample(plan: Plan, wanted: Wanted) -> SourceSample | None:
     if not plan.resumable:
         raise InputError(
             f"the source of {plan.name} has no key: there is no sample of it",
@@ -80,15 +75,15 @@ def _sampled(plan: Plan, wanted: Wanted | None) -> Sampled:
         )
     with closing(open_source(plan.source).reader()) as reader:
         total = sum(batch.num_rows for batch in reader.scan(plan.range_columns[:1], CHUNK_BYTES))
-        rows = total if wanted is None else wanted if isinstance(wanted, int) else math.ceil(wanted * total)
+        rows = wanted if isinstance(wanted, int) else math.ceil(wanted * total)
         if rows >= total:
-            return Sampled(None, total)
+            return None
         length = min(plan.batch_rows, -(-rows // _FEWEST_RANGES))
         count = -(-rows // length)
         if count * length >= total:
-            return Sampled(None, total)
+            return None
         ranges = tuple(_spread(reader, plan.range_columns, length, [total * each // count for each in range(count)]))
-        return Sampled(SourceSample(ranges, count * length), total)
+        return SourceSample(ranges, count * length, total)
 
 
 def _spread(reader: SourceReader, columns: tuple[str, ...], length: int, places: Sequence[int]) -> Iterator[KeyRange]:

@@ -1,7 +1,7 @@
 """Which rows of a run other tables' rows point at: the database would not delete them. Told before anything goes back; writes nothing.
 
-Only tables of the same schema that the run did not write itself are asked: of its own, rows that go back with it hold nothing. What others
-hold, the database says when it is to delete the rows.
+Only tables that the run did not write itself are asked, whatever their schema, if this user may read them: of its own, rows that go back with it
+hold nothing. What others hold, the database says when it is to delete the rows.
 """
 
 from __future__ import annotations
@@ -37,21 +37,13 @@ class Holder:
 
 
 def holders(ledger: Ledger, shapes: Mapping[str, TableShape], pointing: Sequence[Dependant]) -> list[Holder]:
-    """The tables beside these in the same schema that have rows which point at them. `pointing`: the mappings known to have written such rows."""
-    plain = {name.rpartition(".")[2] for name in shapes}
-    inspector = sa.inspect(ledger.store.engine())
-    names = {
-        table
-        for (_, table), keys in inspector.get_multi_foreign_keys().items()
-        if table not in plain and any(key["referred_table"] in plain for key in keys)
-    }
+    """The other tables that have rows which point at these, whatever their schema. `pointing`: the mappings known to have written such rows."""
     found = []
-    for name in sorted(names):
-        shape = ledger.store.describe(name)
-        for key in () if shape is None else shape.foreign_keys:
-            if shape is not None and key.parent in shapes and _has_rows(ledger, shape, key):
-                wrote = tuple(each.mapping for each in pointing if shape.name in each.tables)
-                found.append(Holder(shape, key, wrote))
+    for each in ledger.store.pointing_at(shapes):
+        shape = ledger.store.describe(each.name)
+        if shape is not None and _has_rows(ledger, shape, each.key):
+            wrote = tuple(other.mapping for other in pointing if shape.name in other.tables)
+            found.append(Holder(shape, each.key, wrote))
     return found
 
 

@@ -6,7 +6,7 @@ values in silence: what does not fit is refused before it is sent, as far as ref
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,12 +17,12 @@ from sqlalchemy.sql.elements import Grouping
 from migrate.errors import InputError, UnknownTable
 from migrate.stores.generic_errors import generic_faults
 from migrate.stores.generic_session import GenericSession
-from migrate.stores.generic_shape import reflect
+from migrate.stores.generic_shape import pointing_at, reflect
 from migrate.stores.generic_table import GenericTable
 from migrate.stores.port import AbstractSnapshot
 from migrate.stores.predicates import Ordering
 from migrate.stores.urls import parse_url, redacted
-from migrate.values import Key, KeyRange, KeyValue, SourceSpec, TableShape
+from migrate.values import Key, KeyRange, KeyValue, PointingTable, SourceSpec, TableShape
 
 _SNAPSHOT_LEVELS: Final = ("REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE")
 _FIRST_ROWS: Final = 32
@@ -201,6 +201,11 @@ class GenericTarget:
             return None
         self._tables[table] = GenericTable(*found, self.dialect)
         return found[1]
+
+    def pointing_at(self, tables: Collection[str]) -> list[PointingTable]:
+        """See `TargetStore`; of the default schema."""
+        with generic_faults(redacted(self._engine.url)), self._engine.connect() as connection:
+            return pointing_at(connection, tables)
 
     def session(self) -> GenericSession:
         """Open a connection for writing."""

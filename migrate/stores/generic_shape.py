@@ -5,11 +5,22 @@ Reflection shows no triggers, rules or row security: the shape says so among its
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from migrate.values import INT64_HIGH, INT64_LOW, Column, DefaultKind, ForeignKey, LogicalType, TableShape, UniqueKey
+from migrate.values import (
+    INT64_HIGH,
+    INT64_LOW,
+    Column,
+    DefaultKind,
+    ForeignKey,
+    LogicalType,
+    PointingTable,
+    TableShape,
+    UniqueKey,
+)
 
 _CHANGES: Final = ("CASCADE", "SET NULL", "SET DEFAULT")
 _SMALL_BITS: Final = {"TINYINT": 8, "MEDIUMINT": 24}
@@ -33,6 +44,19 @@ def reflect(connection: sa.Connection, name: str) -> tuple[sa.Table, TableShape]
         remarks=(*remarks, "triggers cannot be seen through the generic store: make sure that none changes rows"),
     )
     return reflected, shape
+
+
+def pointing_at(connection: sa.Connection, tables: Collection[str]) -> list[PointingTable]:
+    """The foreign keys of other tables of the default schema onto these."""
+    keys = sa.inspect(connection).get_multi_foreign_keys()
+    names = sorted(name for _, name in keys if name not in tables)
+    inspector = sa.inspect(connection)
+    return [
+        PointingTable(name, key)
+        for name in names
+        for key in _foreign_keys(inspector, None, name)
+        if key.parent in tables
+    ]
 
 
 def logical_type(declared: sa.types.TypeEngine[Any], dialect: str) -> LogicalType:

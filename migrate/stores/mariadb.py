@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from migrate.errors import InputError
@@ -9,10 +11,10 @@ from migrate.stores import mariadb_wire as wire
 from migrate.stores.mariadb_connection import connect, connect_for_batches, driver_connection, writing_engine
 from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_session import MariaSession
-from migrate.stores.mariadb_shape import describe_table, literal, quoted, quoted_table
+from migrate.stores.mariadb_shape import describe_table, literal, pointing_at, quoted, quoted_table
 from migrate.stores.mariadb_source import MariaSource, engine_and_series
 from migrate.stores.urls import parse_url, redacted
-from migrate.values import SourceSpec, TableShape
+from migrate.values import PointingTable, SourceSpec, TableShape
 
 
 def open_source(spec: SourceSpec) -> MariaSource:
@@ -50,6 +52,11 @@ class MariaTarget:
         with connect(self.engine()) as connection:
             described = describe_table(driver_connection(connection), table, writing=True)
         return None if described is None else described[1]
+
+    def pointing_at(self, tables: Collection[str]) -> list[PointingTable]:
+        """See `TargetStore`; of all databases of the server that this user may look into."""
+        with connect(self.engine()) as connection:
+            return pointing_at(driver_connection(connection), tables)
 
     def session(self) -> MariaSession:
         """Open a connection, which ends with the session."""

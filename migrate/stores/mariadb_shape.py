@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pymysql.constants import FIELD_TYPE, FLAG
+from pymysql.constants import ER, FIELD_TYPE, FLAG
+from pymysql.err import OperationalError
 
 from migrate.checksum.sql_column import StoredColumn
 from migrate.errors import InputError
 from migrate.stores.mariadb_errors import mariadb_faults
 from migrate.stores.mariadb_types import Declared, logical_type
-from migrate.values import Column, DefaultKind, ForeignKey, TableShape, UniqueKey
+from migrate.values import Column, DefaultKind, ForeignKey, PointingTable, TableShape, UniqueKey
 
 _CASCADES: Final = {"CASCADE", "SET NULL", "SET DEFAULT"}
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
 _BITS: Final = re.compile(r"b'([01]+)'\Z")
+_DENIED: Final = {ER.TABLEACCESS_DENIED_ERROR, ER.COLUMNACCESS_DENIED_ERROR}
 _LONG_TIMESTAMPS: Final = (11, 5)
 _BINARY_CHARSET: Final = 63
 _NAMES: Final = {
@@ -240,7 +242,7 @@ def _foreign_keys(connection: Any, place: str) -> tuple[ForeignKey, ...]:
     conditions = " AND ".join(f"k.{condition}" for condition in place.split(" AND "))
     rows = _rows(
         connection,
-        "SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA = k.TABLE_SCHEMA, k.REFERENCED_TABLE_SCHEMA, "
+        "SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA <=> database(), k.REFERENCED_TABLE_SCHEMA, "
         "k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE "
         "FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
         "ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME "
@@ -253,11 +255,11 @@ def _foreign_keys(connection: Any, place: str) -> tuple[ForeignKey, ...]:
 
 
 def _foreign_key(name: str, parts: Sequence[tuple[Any, ...]]) -> ForeignKey:
-    _, _, same_schema, schema, table, _, on_update, on_delete = parts[0]
+    _, _, here, schema, table, _, on_update, on_delete = parts[0]
     return ForeignKey(
         name,
         tuple(part[1] for part in parts),
-        table if same_schema else f"{schema}.{table}",
+        table if here else f"{schema}.{table}",
         tuple(part[5] for part in parts),
         cascades=on_update in _CASCADES or on_delete in _CASCADES,
     )
@@ -277,7 +279,7 @@ def _obstacles(connection: Any, table: str, kind: str, engine: str | None) -> li
     schema, dot, name = table.rpartition(".")
     children = _rows(
         connection,
-        "SELECT TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS "
+        f"SELECT {_named('CONSTRAINT_SCHEMA')}, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS "
         f"WHERE UNIQUE_CONSTRAINT_SCHEMA = {literal(schema) if dot else 'database()'} AND REFERENCED_TABLE_NAME = {literal(name)}",
     )
     found += [
@@ -286,6 +288,57 @@ def _obstacles(connection: Any, table: str, kind: str, engine: str | None) -> li
         if on_update in _CASCADES or on_delete in _CASCADES
     ]
     return found
+
+
+def pointing_at(connection: Any, tables: Collection[str]) -> list[PointingTable]:
+    """The foreign keys of other tables of the server onto these, but for tables whose rows this user may not read."""
+    with mariadb_faults("the tables that point at others"):
+        found = [each for table in tables for each in _pointing_at(connection, table)]
+        own = {_identity(connection, table) for table in tables}
+        return [each for place, each in found if place not in own and _readable(connection, each.name)]
+
+
+def _pointing_at(connection: Any, table: str) -> list[tuple[tuple[str, str], PointingTable]]:
+    """Each with database and name of the table that has the key."""
+    schema, name = _identity(connection, table)
+    grouped: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
+    for *key, column, parent_column in _rows(
+        connection,
+        f"SELECT TABLE_SCHEMA, TABLE_NAME, {_named('TABLE_SCHEMA')}, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME "
+        f"FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = {literal(schema)} "
+        f"AND REFERENCED_TABLE_NAME = {literal(name)} ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+    ):
+        grouped.setdefault(tuple(key), []).append((column, parent_column))
+    return [
+        (
+            (schema, name),
+            PointingTable(shown, ForeignKey(constraint, tuple(p[0] for p in pairs), table, tuple(p[1] for p in pairs))),
+        )
+        for (schema, name, shown, constraint), pairs in grouped.items()
+    ]
+
+
+def _named(schema: str) -> str:
+    """SQL for a table's name as `describe_table` takes it: with its database where that is another one."""
+    return f"IF({schema} <=> database(), TABLE_NAME, CONCAT({schema}, '.', TABLE_NAME))"
+
+
+def _identity(connection: Any, table: str) -> tuple[str, str]:
+    schema, dot, name = table.rpartition(".")
+    if dot:
+        return schema, name
+    [(here,)] = _rows(connection, "SELECT database()")
+    return str(here), name
+
+
+def _readable(connection: Any, table: str) -> bool:
+    try:
+        _rows(connection, f"SELECT 1 FROM {quoted_table(table)} LIMIT 0")
+    except OperationalError as error:
+        if error.args[0] in _DENIED:
+            return False
+        raise
+    return True
 
 
 def _field(field: Any, charsets: dict[int, str]) -> MariaColumn:

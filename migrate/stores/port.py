@@ -11,7 +11,7 @@ Contract of every implementation:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from migrate.checksum.sql_column import StoredColumn
 from migrate.checksum.sql_form import StoredRelation
-from migrate.values import Key, KeyRange, TableShape
+from migrate.values import Key, KeyRange, PointingTable, TableShape
 
 ANOMALY = "_anomaly"
 """Column (string, nullable) of every batch read: why this row could not be read without loss, with its bytes; NULL when it could."""
@@ -258,6 +258,13 @@ class TargetStore(Protocol):
 
     def describe(self, table: str) -> TableShape | None:
         """The table's shape, or None when there is none."""
+        ...
+
+    def pointing_at(self, tables: Collection[str]) -> list[PointingTable]:
+        """The foreign keys of other tables onto these, in whatever schema of the database (MariaDB: of the server) this user may read rows.
+
+        The generic store sees those of the default schema.
+        """
         ...
 
     def session(self) -> TargetSession:

@@ -5,12 +5,13 @@ Only reads. A parent table is named as a mapping would name it: bare where the s
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import sqlalchemy as sa
 
 from migrate.stores.postgres_describe import Row, select
-from migrate.values import ForeignKey, UniqueKey
+from migrate.values import ForeignKey, PointingTable, UniqueKey
 
 _INDEXES: Final = """
 SELECT i.relname AS name, x.indisprimary AS is_primary, x.indimmediate AS immediate,
@@ -24,14 +25,15 @@ ORDER BY x.indisprimary DESC, i.relname
 """
 
 _FOREIGN_KEYS: Final = """
-SELECT c.conname AS name, {name_of} AS parent, c.confdeltype::text AS on_delete, c.confupdtype::text AS on_update,
+SELECT c.conname AS name, {name_of} AS parent, r.oid::int8 AS parent_oid,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(r.oid, 'SELECT') AS readable, c.confdeltype::text AS on_delete, c.confupdtype::text AS on_update,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(number, n)
              JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number ORDER BY k.n) AS columns,
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(number, n)
              JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number ORDER BY k.n) AS parent_columns
 FROM pg_constraint c JOIN pg_class r ON r.oid = c.{other} JOIN pg_namespace n ON n.oid = r.relnamespace
 WHERE c.contype = 'f' AND c.{own} = CAST(:oid AS oid)
-ORDER BY c.conname
+ORDER BY c.conparentid <> 0, c.conname
 """
 _NAME_OF: Final = "CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text ELSE n.nspname || '.' || r.relname END"
 
@@ -86,6 +88,19 @@ def foreign_keys(connection: sa.Connection, oid: int) -> tuple[tuple[ForeignKey,
     )
     pointing = select(connection, _FOREIGN_KEYS.format(name_of=_NAME_OF, own="confrelid", other="conrelid"), oid=oid)
     return keys, [sentence for row in pointing for sentence in _cascades(row)]
+
+
+def pointing_at(connection: sa.Connection, parent: str, oid: int, but: Collection[int]) -> list[PointingTable]:
+    """The foreign keys onto this table of others that can be read, but for those of the tables `but`."""
+    pointing = select(connection, _FOREIGN_KEYS.format(name_of=_NAME_OF, own="confrelid", other="conrelid"), oid=oid)
+    return [
+        PointingTable(
+            row["parent"],
+            ForeignKey(row["name"], tuple(row["columns"]), parent, tuple(row["parent_columns"])),
+        )
+        for row in pointing
+        if row["readable"] and row["parent_oid"] not in but
+    ]
 
 
 def hazards(connection: sa.Connection, oid: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Final
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from migrate.errors import UnknownTable
 from migrate.stores.postgres_connection import LIBPQ_OPTIONS, PostgresConnection
-from migrate.stores.postgres_constraints import foreign_keys, hazards, hidden_rows, oddities, unique_keys
+from migrate.stores.postgres_constraints import foreign_keys, hazards, hidden_rows, oddities, pointing_at, unique_keys
 from migrate.stores.postgres_describe import (
     describe_relation,
     estimated_rows,
@@ -22,7 +22,7 @@ from migrate.stores.postgres_errors import connect_faults, postgres_faults
 from migrate.stores.postgres_session import PostgresSession
 from migrate.stores.postgres_types import Relation, quote
 from migrate.stores.urls import parse_url, redacted, with_socket_folders
-from migrate.values import TableShape
+from migrate.values import PointingTable, TableShape
 
 LOCK_TIMEOUT: Final = "30s"
 """How long a statement of a session waits for a lock before it fails as TransientFault."""
@@ -73,6 +73,13 @@ class PostgresTarget:
             self._relations[table] = relation
         columns = tuple(column.column for column in relation.columns)
         return TableShape(table, columns, unique, foreign, tuple(obstacles), tuple(remarks), rows)
+
+    def pointing_at(self, tables: Collection[str]) -> list[PointingTable]:
+        """See `TargetStore`; those of tables whose rows this user may not read are left out."""
+        with self._connected() as connection:
+            found = {name: place["oid"] for name in tables if (place := find_relation(connection, name)) is not None}
+            own = set(found.values())
+            return [each for name, oid in found.items() for each in pointing_at(connection, name, oid, own)]
 
     def session(self) -> PostgresSession:
         """Open a connection for writing.

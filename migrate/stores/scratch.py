@@ -5,7 +5,7 @@ Whatever they are filled with, no row of the target changes. Their names begin w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,9 +26,7 @@ def scratch_table(store: TargetStore, shape: TableShape, name: str) -> Iterator[
 
     `name`: what to append to `PREFIX`, of no other table. Raises EnvironmentFault where the user may not make tables.
     """
-    schema, dot, _ = shape.name.rpartition(".")
-    place = f"{schema}{dot}{PREFIX}{name}"
-    dropping = f"DROP TABLE IF EXISTS {_table(store, place)}"
+    place = scratch_name(shape, name)
     _run(store, _definition(store, shape, place))
     try:
         made = store.describe(place)
@@ -36,7 +34,36 @@ def scratch_table(store: TargetStore, shape: TableShape, name: str) -> Iterator[
             raise EnvironmentFault(f"the scratch table {place} is not there", next_step="run the same command again")
         yield made
     finally:
-        _run(store, dropping)
+        drop_scratch(store, place)
+
+
+def scratch_name(shape: TableShape, name: str) -> str:
+    """What `scratch_table` calls its table."""
+    schema, dot, _ = shape.name.rpartition(".")
+    return f"{schema}{dot}{PREFIX}{name}"
+
+
+def present_scratch(store: TargetStore, schemas: Collection[str | None]) -> list[str]:
+    """The tables of these schemas (None: the connection's own) whose names begin like those of scratch tables; of schemas that are not there, none."""
+    inspector = sa.inspect(store.engine())
+    there = set(inspector.get_schema_names())
+    return [
+        name if schema is None else f"{schema}.{name}"
+        for schema in sorted(schemas, key=str)
+        if schema is None or schema in there
+        for name in sorted(inspector.get_table_names(schema))
+        if name.startswith(PREFIX)
+    ]
+
+
+def dropping(store: TargetStore, place: str) -> str:
+    """The statement that drops a table."""
+    return f"DROP TABLE IF EXISTS {_table(store, place)}"
+
+
+def drop_scratch(store: TargetStore, place: str) -> None:
+    """Drop a scratch table, if it is there. Raises EnvironmentFault where the database does not."""
+    _run(store, dropping(store, place))
 
 
 def _definition(store: TargetStore, shape: TableShape, place: str) -> str:

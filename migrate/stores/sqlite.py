@@ -5,7 +5,7 @@ A source is opened with `mode=ro`. A target is in WAL mode with `synchronous=FUL
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from migrate.stores.port import AbstractSnapshot
 from migrate.stores.sqlite_errors import sqlite_faults
 from migrate.stores.sqlite_reader import SqliteReader
 from migrate.stores.sqlite_session import SqliteSession
-from migrate.stores.sqlite_shape import describe_query, describe_table, with_row_number
+from migrate.stores.sqlite_shape import describe_query, describe_table, pointing_at, with_row_number
 from migrate.stores.urls import parse_url, sqlite_path
-from migrate.values import SourceSpec, TableShape
+from migrate.values import PointingTable, SourceSpec, TableShape
 
 registry.register("sqlite.adbc", "migrate.stores.sqlite_adbc", "AdbcDialect")
 
@@ -108,6 +108,11 @@ class SqliteTarget:
             return None
         with sqlite_faults(str(self._path)), closing(sqlite_adbc.connect(self._path, read_only=True)) as connection:
             return describe_table(connection, table, writing=True)
+
+    def pointing_at(self, tables: Collection[str]) -> list[PointingTable]:
+        """See `TargetStore`."""
+        with sqlite_faults(str(self._path)), closing(sqlite_adbc.connect(self._path, read_only=True)) as connection:
+            return pointing_at(connection, tables)
 
     def session(self) -> SqliteSession:
         """Open a connection."""

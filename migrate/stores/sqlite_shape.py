@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from migrate.errors import InputError
 from migrate.stores.port import ROW_NUMBER
 from migrate.stores.sqlite_adbc import Connection, Error
 from migrate.stores.sqlite_types import logical_type
-from migrate.values import INT64_HIGH, INT64_LOW, Column, ForeignKey, LogicalType, TableShape, UniqueKey
+from migrate.values import INT64_HIGH, INT64_LOW, Column, ForeignKey, LogicalType, PointingTable, TableShape, UniqueKey
 
 _VISIBLE: Final = 0
 _LITERAL: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)\Z")
@@ -197,6 +197,21 @@ def _foreign_keys(connection: Connection, table: str) -> tuple[ForeignKey, ...]:
             )
         )
     return tuple(found)
+
+
+def pointing_at(connection: Connection, tables: Collection[str]) -> list[PointingTable]:
+    """The foreign keys of other tables onto these."""
+    asked = {name.lower(): name for name in tables}
+    names = [
+        str(name) for (name,) in connection.run("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    ]
+    return [
+        PointingTable(name, replace(key, parent=asked[key.parent.lower()]))
+        for name in names
+        if name.lower() not in asked
+        for key in _foreign_keys(connection, name)
+        if key.parent.lower() in asked
+    ]
 
 
 def _triggers(connection: Connection, table: str) -> list[str]:

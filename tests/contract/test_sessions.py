@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql
 from migrate.errors import ConnectionLost, TransientFault
 from migrate.invoice import types
 from migrate.stores.port import TargetSession, TargetStore
-from migrate.values import TableShape
+from migrate.values import PointingTable, TableShape
 from tests.contract.conftest import Store
 from tests.contract.family import child, rows_of
 
@@ -243,6 +243,8 @@ def test_shapes_tell_keys_and_foreign_keys(store: Store, opened: tuple[TargetSto
         False,
     )
     assert [column.name for column in shape.columns if not column.nullable] == ["id", "amount"]
+    assert target.pointing_at(["parent"]) == [PointingTable(shape.name, foreign)]
+    assert target.pointing_at(["parent", shape.name]) == target.pointing_at([shape.name]) == []
     assert target.describe("nothing_here") is None
     assert target.fingerprint()["version"]
     assert set(store.source("child").fingerprint()) == {"engine", "version"}

@@ -248,12 +248,11 @@ def test_a_sample_is_verified_as_a_sample(site: Site) -> None:
     assert (heads.summary.counts.read, heads.full_rows, len(heads.sample.ranges)) == (16, 60, 8)
     # Two of each seven or eight, from the first row on.
     assert [each.upto for each in heads.sample.ranges] == [(1,), (8,), (16,), (23,), (31,), (38,), (46,), (53,)]
-    assert heads.full_seconds["run"] == pytest.approx(heads.seconds["run"] * 60 / 16)
-    assert heads.full_seconds["verify_again"] == heads.seconds["verify_again"]
+    assert heads.full_seconds is None
     evidence = json.loads(site.events()[0]["detail"])
     assert (evidence["whole"], evidence["fingerprint"]) == (False, heads.plan.fingerprint)
     assert evidence["sample"] == {"rows": 16, "of": 60, "ranges": 8, "rest_untouched": True}
-    assert evidence["at_full_size"]["rows"] == 60
+    assert evidence["at_full_size"] == {"rows": 60, "seconds": None, "from_rows": 0}
     assert site.rows() == before
 
 
@@ -276,6 +275,40 @@ def test_a_sample_is_not_lenient(site: Site, new_database: Callable[[str], str],
     assert (beside.verdict, beside.rest_untouched, beside.exit_code) == ("EQUAL", False, 1)
     (within,) = rehearse(site.paths[:1], options, asked, stop=StopToken(), listen=spoil)
     assert (within.verdict, within.rest_untouched, within.exit_code) == ("DIFFERENT", True, 1)
+
+
+def test_a_sample_tells_what_all_would_take(site: Site) -> None:
+    """By the pace of its rows in each step, but for the first two of eight ranges; the evidence says from how many rows that is."""
+    Database(site.source).insert("src", [{"id": n, "name": "a"} for n in range(60, 40_000)])
+    options = RunOptions(source=site.source, target=site.url)
+    (heads,) = rehearse(site.paths[:1], options, Asked(sample=20_000), stop=StopToken(), listen=lambda _: None)
+    assert (heads.exit_code, heads.summary.counts.read, heads.full_rows) == (0, 20_000, 40_000)
+    assert heads.full_seconds is not None
+    assert set(heads.full_seconds) == {"run", "verify", "rollback", "verify_again"}
+    steps = ("run", "verify", "rollback")
+    assert all(heads.full_seconds[step] > heads.seconds[step] for step in steps)
+    assert heads.full_seconds["verify_again"] == heads.seconds["verify_again"]
+    assert json.loads(site.events()[0]["detail"])["at_full_size"]["from_rows"] == 15_000
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_limit_is_judged_on_the_sample_as_a_whole(site: Site, workers: int) -> None:
+    """Rejects that lie close together in a few small ranges stop no sample that has few of them in all; one that has too many in all is stopped as a run would be."""
+    checks = 'checks: [{id: early, target: head, assert: "id not in (0, 1, 7)", level: reject}]\n'
+    options, asked = RunOptions(source=site.source, target=site.url, batch_rows=7, workers=workers), Asked(sample=16)
+
+    def rehearsed(limits: str) -> list[Rehearsed]:
+        site.paths[0].write_text(f"{HEADS}{checks}limits: {limits}\n", encoding="utf-8")
+        return rehearse(site.paths[:1], options, asked, stop=StopToken(), listen=lambda _: None)
+
+    (heads,) = rehearsed('{rejects: "20%", first_batches: 3}')
+    assert (heads.verdict, heads.restored, heads.summary.counts.rejected) == ("EQUAL", True, 3)
+    with pytest.raises(Paused) as paused:
+        rehearsed('{rejects: "18%", first_batches: 3}')
+    assert "3 rejects in 16 rows read of the sample are 18.75%" in paused.value.message
+    assert "a run of all 60 rows would be paused if the other rows are like these" in paused.value.message
+    with pytest.raises(Paused, match="3 rejects of the sample are over the limit of 2: a run of all 60 rows"):
+        rehearsed("{rejects: 2, first_batches: 3}")
 
 
 def test_parents_are_rehearsed_whole(site: Site) -> None:
