@@ -76,5 +76,5 @@ def _has_rows(ledger: Ledger, shape: TableShape, key: ForeignKey) -> bool:
     columns: list[sa.ColumnClause[object]] = [sa.column(each) for each in key.columns]
     table = sa.table(name, *columns, schema=schema or None)
     query = sa.select(*columns).select_from(table).where(*(each.is_not(None) for each in columns)).limit(1)
-    with ledger.store.engine().connect() as connection:
+    with ledger.reading() as connection:
         return connection.execute(query).first() is not None

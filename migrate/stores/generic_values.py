@@ -8,12 +8,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 from migrate.values import INT64_HIGH, INT64_LOW, LogicalType
 
 _MIDNIGHT: Final = datetime.combine(date.min, time(0))
+_WIDE: Final = Context(prec=100)
+"""Python's own context refuses what has more than 28 digits."""
 _EXACT_DIGITS: Final = 15
 """Significant digits that a binary64 keeps of any decimal."""
 
@@ -66,7 +68,7 @@ def _decimal(value: Any, logical: LogicalType) -> Decimal | str:
         raise ValueError(f"{value!r} is no number")
     if not logical.exact_decimal:
         return f"{number:f}"
-    scaled = number.quantize(Decimal(1).scaleb(-(logical.scale or 0)))
+    scaled = number.quantize(Decimal(1).scaleb(-(logical.scale or 0)), context=_WIDE)
     if scaled != number:
         raise ValueError(f"{value!r} has more than {logical.scale} fraction digits")
     return scaled

@@ -150,7 +150,8 @@ class PostgresTarget:
         where = redacted(self.url)
         with connect_faults(where):
             connection = self.engine().connect()
-        with connection, postgres_faults(where):
+        # What is open goes back when the connection is returned: a lost one is told as that then too.
+        with postgres_faults(where), connection:
             yield connection
 
 

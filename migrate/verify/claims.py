@@ -120,5 +120,5 @@ class _Settling:
 
 
 def is_older(one: Claimant, holder: Claimant) -> bool:
-    """Whether, under `newer`, a row of a smaller version meets one of a greater: it is kept out, and its unit not refused."""
-    return one.version > holder.version and not one.version[0]
+    """Whether, under `newer`, a row of a smaller version, or of none, meets one of a greater: it is kept out, and its unit not refused."""
+    return one.version > holder.version

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,9 @@ class Contests:
             alone = expected.alone(standing.refused) - self._claims.refused
             if not alone:
                 return standing
-            self._claims.refused |= alone
+            # Some may only seem to be: whoever brings their parent has lost to one of them, and stands when that one is refused.
+            without = settled(replace(self._claims, refused=self._claims.refused | alone), position)
+            self._claims.refused |= alone & expected.alone(without.refused) or alone
 
     def _expected_parents(self, parts: Mapping[str, Parts]) -> Expected:
         """What the mapping expects of the rows that orphans point at: they are not there, so their buckets differ."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from migrate.verify.verify import VerifyOptions, verify_plan
@@ -16,8 +17,15 @@ from tests.rig.places import folder, share_of_examples, sqlite_pair
 pytestmark = pytest.mark.campaign
 
 
+def units(*rows: dict[str, Any]) -> Case:
+    """These units, each a row of `head` that may point at another one."""
+    nothing = {"u": None, "v": None, "c": "a", "up": None, "l": 1}
+    return Case("fail", unique=False, linked=True, child=False, heads=[], lines=[], batch_rows=1, units=[{**nothing, "id": number, **row} for number, row in enumerate(rows)])  # fmt: skip
+
+
 @given(cases(), st.sampled_from([("line",), ("line", "head")]))
 @settings(max_examples=share_of_examples(0.5))
+@example(units({"k": 1, "up": 9}, {"k": 1}, {"k": 2, "up": 1}), ("line", "head"))
 def test_rows_that_are_lost_are_missing(case: Case, emptied: tuple[str, ...]) -> None:
     """Of tables that are emptied, children before parents, every row that was there is missing, and of the others none; on the word of no ledger."""
     case = replace(case, heads=[], lines=[])

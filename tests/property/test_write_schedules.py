@@ -57,6 +57,7 @@ KNOWN: dict[str, Case] = {
         "newer", [], [head(1, v=1), head(1, v=3, c="b"), head(1, v=2)]
     ),
     "no version is older than any": case_of("newer", [head(2, v=1)], [head(1), head(1, v=3, c="b"), head(2, c="b")]),
+    "no version is older than any that comes after it": case_of("newer", [], [head(1), head(1, v=1)]),
     "an equal version is a conflict unless a greater one comes": case_of(
         "newer", [head(1, v=5)], [head(1, v=5, c="b"), head(1, v=5), head(1, v=7)]
     ),

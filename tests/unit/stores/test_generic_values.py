@@ -31,6 +31,8 @@ BEIJING = timezone(timedelta(hours=8))
         (99999999999.99, MONEY, Decimal("99999999999.99")),
         (7, MONEY, Decimal("7.00")),
         (Decimal("1E+3"), LogicalType("decimal"), "1000"),
+        (Decimal("9" * 38), LogicalType("decimal", precision=38, scale=0), Decimal("9" * 38)),
+        (Decimal(f"-{'9' * 36}.9"), LogicalType("decimal", precision=38, scale=2), Decimal(f"-{'9' * 36}.90")),
         (1, LogicalType("boolean"), True),
         (datetime.fromisoformat("2025-01-02"), LogicalType("date"), date(2025, 1, 2)),
         ("2025-01-02", LogicalType("date"), date(2025, 1, 2)),

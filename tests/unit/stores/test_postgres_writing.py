@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Thread
 
 import pyarrow as pa
@@ -169,3 +170,13 @@ def test_a_server_that_is_away_is_told_from_a_wrong_database(postgres_server: Po
     assert not isinstance(refused.value, TransientFault)
     with pytest.raises(EnvironmentFault):
         PostgresTarget(postgres_server.url("no_such_database")).describe("t")
+
+
+def test_a_connection_that_is_lost_when_it_is_given_back_is_told_as_lost(database: Database) -> None:
+    """A server that goes away between the last statement and the end of its transaction is no defect of the toolkit."""
+    with ExitStack() as given_back:
+        connection = given_back.enter_context(database.target()._connected())
+        backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        database.run(f"SELECT pg_terminate_backend({backend}, 5000)")
+        with pytest.raises(ConnectionLost):
+            given_back.close()
