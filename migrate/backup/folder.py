@@ -31,10 +31,17 @@ def named(holder: Path, mapping: str, backup: str) -> Path:
 
 def refuse_file(holder: Path) -> None:
     """Raise InputError where backups are to be kept in something that is a file, or in a folder below one."""
-    present = next(each for each in (holder, *holder.absolute().parents) if each.exists() or each.is_symlink())
+    try:
+        present = next(each for each in (holder, *holder.absolute().parents) if each.exists() or each.is_symlink())
+    except OSError as error:
+        raise InputError(
+            f"backups cannot be kept there: {error.strerror}",
+            where=f"--dir {holder}",
+            next_step="name a folder with --dir",
+        ) from error
     if not present.is_dir():
         raise InputError(
-            f"{present} is a file: backups are kept in a folder",
+            f"{present} is {'a file' if present.is_file() else 'no folder'}: backups are kept in a folder",
             where=f"--dir {holder}",
             next_step="name a folder with --dir; one that is not there is made",
         )

@@ -34,20 +34,37 @@ def words_beyond(context: click.Context, typed: Sequence[str], words: Sequence[s
     """That of the words `typed` behind a command, `words` are more than it takes; `following` is the key of what to type instead."""
     arguments = [each for each in context.command.get_params(context) if isinstance(each, click.Argument)]
     takes = " ".join(each.make_metavar(context) for each in arguments)
-    before = typed[: len(typed) - 1 - typed[::-1].index(words[0])]
+    places = [len(typed)]
+    for word in reversed(words):
+        # The last of those that are alike: what a command takes comes first.
+        places.insert(0, places[0] - 1 - typed[: places[0]][::-1].index(word))
+    shown = _hidden(typed)
     return Misused(
         context,
         "words_beyond" if takes else "words_beyond_options",
         following,
         "words_behind",
         takes=takes,
-        words=_shown(words),
-        behind=" ".join([context.command_path, _shown(before)]).strip(),
+        words=shlex.join(shown[place] for place in places[:-1]),
+        behind=" ".join([context.command_path, shlex.join(shown[: places[0]])]).strip(),
     )
 
 
-def _shown(words: Sequence[str]) -> str:
-    """The words as they would be typed; a database URL among them without its password."""
+def _hidden(words: Sequence[str]) -> list[str]:
+    """The words without passwords of database URLs, also of one that a space cuts into several words."""
     from migrate.stores.urls import redacted
 
-    return shlex.join(redacted(word) if "://" in word else word for word in words)
+    found, inside = [], False
+    for word in words:
+        scheme, divided, rest = word.partition("://")
+        if divided and "@" not in rest and ":" in rest.partition("/")[0]:
+            # What follows may be the other half of the password.
+            found.append(f"{scheme}://***")
+            inside = True
+        elif divided:
+            found.append(redacted(word))
+            inside = False
+        else:
+            found.append(f"***{word[word.rfind('@') :]}" if "@" in word else "***" if inside else word)
+            inside = inside and "@" not in word
+    return found

@@ -68,4 +68,8 @@ class Breaker:
     def _told(self, found: str, over: str, supposed: str) -> str:
         if self.sample is None:
             return f"{found} since the last resume {over}"
-        return f"{found} of the sample {over}: a run of all {self.sample.all_rows} rows would be paused{supposed}"
+        # A row whose parent is none of the sample is rejected here, and not where all rows are.
+        missing = "" if self.seen.rejected == 0 else ", unless it is parents outside of the sample that are missing"
+        return (
+            f"{found} of the sample {over}: a run of all {self.sample.all_rows} rows would be paused{supposed}{missing}"
+        )

@@ -55,8 +55,9 @@ def tidy_scratch_tables(ledger: Ledger) -> list[ScratchTable]:
 
 def _tidied(ledger: Ledger, name: str, owner: Process | None) -> ScratchTable:
     statement = dropping(ledger.store, name)
-    if owner is None or not owner.surely_dead:
-        used = owner is not None and owner.is_of_this_host
+    # Of an earlier boot it is dead only if this is the same machine: its name and namespace may be those of another one, as in a copied image.
+    if owner is None or owner.boot != this_process().boot or not owner.surely_dead:
+        used = owner is not None and owner.is_of_this_host and owner.boot == this_process().boot
         return ScratchTable(name, owner, "used" if used else "left", statement)
     try:
         drop_scratch(ledger.store, name)

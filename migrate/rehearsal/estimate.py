@@ -33,7 +33,8 @@ class Pace:
     def rows(self) -> int:
         """How many rows of the source the pace is told by: all but those of the beginning; 0 where too few were seen."""
         behind = sum(rows for _, rows in self._done[self._first :])
-        return behind if sum(rows for _, rows in self._done) >= FEWEST_ROWS else 0
+        enough = sum(rows for _, rows in self._done) >= FEWEST_ROWS and len(self._done) >= 2 * self._first
+        return behind if enough else 0
 
     def at_size(self, seconds: float, rows: int) -> float | None:
         """What the step would take with so many rows, where it took `seconds` with those that were seen; None where `rows` is 0."""
@@ -45,5 +46,5 @@ class Pace:
 
     @property
     def _first(self) -> int:
-        """The first part that counts; half of them do at least."""
-        return min(max(self.at_once, _BEGINNING), -(-len(self._done) // 2))
+        """The first part that counts: those that are in work at once end at once, and tell no pace."""
+        return max(self.at_once, _BEGINNING)

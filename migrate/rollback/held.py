@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from migrate.errors import EnvironmentFault, TransientFault
 from migrate.ledger.connection import Ledger
 from migrate.rollback.batch import Rows
 from migrate.rollback.dependants import Dependant
@@ -72,9 +73,15 @@ def held_rows(session: TargetSession, rows: Rows, holders: Sequence[Holder]) -> 
 
 
 def _has_rows(ledger: Ledger, shape: TableShape, key: ForeignKey) -> bool:
+    """Whether any row points at another; also where it cannot be asked by this name, since each batch asks again, by the store."""
     schema, _, name = shape.name.rpartition(".")
     columns: list[sa.ColumnClause[object]] = [sa.column(each) for each in key.columns]
     table = sa.table(name, *columns, schema=schema or None)
     query = sa.select(*columns).select_from(table).where(*(each.is_not(None) for each in columns)).limit(1)
-    with ledger.reading() as connection:
-        return connection.execute(query).first() is not None
+    try:
+        with ledger.reading() as connection:
+            return connection.execute(query).first() is not None
+    except TransientFault:
+        raise
+    except EnvironmentFault:
+        return True

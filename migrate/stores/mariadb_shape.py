@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pymysql.constants import ER, FIELD_TYPE, FLAG
 from pymysql.err import OperationalError
@@ -293,28 +293,42 @@ def _obstacles(connection: Any, table: str, kind: str, engine: str | None) -> li
 def pointing_at(connection: Any, tables: Collection[str]) -> list[PointingTable]:
     """The foreign keys of other tables of the server onto these, but for tables whose rows this user may not read."""
     with mariadb_faults("the tables that point at others"):
-        found = [each for table in tables for each in _pointing_at(connection, table)]
-        own = {_identity(connection, table) for table in tables}
-        return [each for place, each in found if place not in own and _readable(connection, each.name)]
+        [(folds,)] = _rows(connection, "SELECT @@lower_case_table_names <> 0")
+        own = {_identity(connection, table): table for table in tables}
+        if folds:
+            own = {(schema.lower(), name.lower()): table for (schema, name), table in own.items()}
+        found = []
+        for (schema, name), table in own.items():
+            for child, parent, each in _pointing_at(connection, schema, name, table):
+                places = [(place[0].lower(), place[1].lower()) if folds else place for place in (child, parent)]
+                # The server's own tables about tables compare names without regard to case, even where they are two.
+                if places[1] == (schema, name) and places[0] not in own:
+                    found.append(each)
+        return [each for each in found if _readable(connection, each.name)]
 
 
-def _pointing_at(connection: Any, table: str) -> list[tuple[tuple[str, str], PointingTable]]:
-    """Each with database and name of the table that has the key."""
-    schema, name = _identity(connection, table)
-    grouped: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
+_Place: TypeAlias = tuple[str, str]
+"""A table by its database and its name."""
+
+
+def _pointing_at(connection: Any, schema: str, name: str, table: str) -> list[tuple[_Place, _Place, PointingTable]]:
+    """Each with the place of the table that has the key, and of the one that it points at."""
+    grouped: dict[tuple[str, str, str, str, str, str], list[tuple[str, str]]] = {}
     for *key, column, parent_column in _rows(
         connection,
-        f"SELECT TABLE_SCHEMA, TABLE_NAME, {_named('TABLE_SCHEMA')}, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME "
+        "SELECT TABLE_SCHEMA, TABLE_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, "
+        f"{_named('TABLE_SCHEMA')}, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME "
         f"FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = {literal(schema)} "
         f"AND REFERENCED_TABLE_NAME = {literal(name)} ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
     ):
         grouped.setdefault(tuple(key), []).append((column, parent_column))
     return [
         (
-            (schema, name),
+            (child, child_name),
+            (parent, parent_name),
             PointingTable(shown, ForeignKey(constraint, tuple(p[0] for p in pairs), table, tuple(p[1] for p in pairs))),
         )
-        for (schema, name, shown, constraint), pairs in grouped.items()
+        for (child, child_name, parent, parent_name, shown, constraint), pairs in grouped.items()
     ]
 
 

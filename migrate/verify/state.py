@@ -23,7 +23,8 @@ from migrate.engine.plan import Plan
 from migrate.errors import EnvironmentFault, InputError, StateError
 from migrate.stores.urls import parse_url, redacted
 
-FORMAT: Final = "migrate verify state 2"
+_FORMATS: Final = "migrate verify state "
+FORMAT: Final = f"{_FORMATS}2"
 
 Piece: TypeAlias = dict[str, Any]
 Tell: TypeAlias = Callable[[str, str], None]
@@ -109,6 +110,8 @@ class StateFile:
             raise EnvironmentFault(f"the state file cannot be read: {error.strerror}", where=str(self.path)) from error
         except (ValueError, KeyError, TypeError) as error:
             raise self._refused("is no state file of a verification, or is damaged") from error
+        if found["format"] != FORMAT and str(found["format"]).startswith(_FORMATS):
+            raise self._refused("was written by another version of the toolkit")
         if not whole:
             raise self._refused("is no state file of a verification, or is damaged")
         others = [name for name, value in self._about.items() if body["about"].get(name) != value]

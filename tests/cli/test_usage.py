@@ -79,6 +79,16 @@ BEYOND = {
         "behind: migrate verify old.db",
         "two tables are compared by options: migrate verify --source URL --table T --target URL --into U; several mappings one after the other (see migrate verify --help)",
     ),
+    ("verify", "b.yaml", "b.yaml", "b.yaml"): (
+        "migrate verify takes no more than [MAPPING], and here is also: b.yaml b.yaml",
+        "behind: migrate verify b.yaml",
+        "two tables are compared by options: migrate verify --source URL --table T --target URL --into U; several mappings one after the other (see migrate verify --help)",
+    ),
+    ("status", "m.yaml", "--target", "postgresql://u:half", "of", "it@h/db"): (
+        "migrate status takes no more than [MAPPING], and here is also: '***' '***@h/db'",
+        "behind: migrate status m.yaml --target 'postgresql://***'",
+        "leave that out; a value that has spaces needs quotes (see migrate status --help)",
+    ),
     ("schema", "show", "--target", "sqlite:///x.db", "invoice"): (
         "migrate schema show takes options only, and here is also: invoice",
         "behind: migrate schema show --target sqlite:///x.db",

@@ -94,13 +94,18 @@ def test_a_check_at_work_keeps_its_tables(tmp_path: Path, target: Database) -> N
     assert [(each.level, "is at work" in each.detail) for each in seen] == [("ok", True)]
 
 
-def test_what_may_be_anothers_is_named_and_never_dropped(tmp_path: Path, target: Database) -> None:
+@pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"boot": "of another machine of this name"}])
+def test_what_may_be_anothers_is_named_and_never_dropped(
+    tmp_path: Path, target: Database, other: dict[str, str]
+) -> None:
     """A table that the log does not know, whatever its name, and one of a process of another machine: each with the statement that drops it."""
     unknown, far = f"{PREFIX}mine", f"{PREFIX}far"
     target.run(f"CREATE TABLE {unknown} (id integer)", f"CREATE TABLE {far} (id integer)")
     store = open_target(target.url)
     try:
-        ledger, process = Ledger(store), replace(this_process(), host="elsewhere")
+        ledger, mine = Ledger(store), this_process()
+        boot, host = other.get("boot", mine.boot), other.get("host", mine.host)
+        process = replace(mine, pid=2**22 + 1, boot=boot, host=host)
         add_event(ledger, "undo", "b", CHECKING, {"backup": "b", "tables": [far], "process": process.to_text()})
         seal(ledger, "b")
     finally:
@@ -109,7 +114,7 @@ def test_what_may_be_anothers_is_named_and_never_dropped(tmp_path: Path, target:
     found = {each.detail.split()[2]: each for each in said(target)}
     assert {each.level for each in found.values()} == {"finding"}
     assert "the log knows no check" in found[unknown].detail
-    assert f"process {os.getpid()} on elsewhere" in found[far].detail
+    assert f"process {2**22 + 1} on {process.host}" in found[far].detail
     assert sorted(scratch_tables(target)) == sorted([unknown, far])
     for each in found.values():
         assert each.next_step is not None

@@ -15,6 +15,7 @@ from migrate.errors import RowsChanged, StateError
 from migrate.rollback.request import Request
 from migrate.rollback.rollback import survey
 from migrate.stores.opening import open_target
+from tests.databases import MariaDbServer
 from tests.integration.test_rollback import SKIPPING, prepared, state
 from tests.integration.test_undo import MAPPING
 from tests.rig.back import rolled_back
@@ -105,6 +106,62 @@ def test_a_table_of_the_same_name_elsewhere_is_another_table(tmp_path: Path, pla
     )
     assert rolled_back(tmp_path, place.target.url).staying == ()
     assert Content.read(plan) == before
+
+
+def test_a_table_whose_name_has_a_dot_is_looked_into(tmp_path: Path, new_database: Callable[[str], str]) -> None:
+    """No name that somebody gave a table elsewhere ends a rollback in anything but a refusal."""
+    target = Database(new_database("postgresql"))
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"), 1)
+    before = Content.read(plan)
+    run_scheduled(plan)
+    Place(target, "public").child('"do.t"')
+    target.run("INSERT INTO \"do.t\" VALUES (1, 'z')")
+    assert rolled_back(tmp_path, target.url).staying == ()
+    assert Content.read(plan) == before
+    run_scheduled(plan)
+    target.run("INSERT INTO \"do.t\" VALUES (2, 'c')")
+    with pytest.raises(RowsChanged, match="doc c: held fast"):
+        rolled_back(tmp_path, target.url)
+
+
+def test_names_that_differ_in_case_only_are_two_tables(tmp_path: Path, new_database: Callable[[str], str]) -> None:
+    """As on a server of Linux: what points at `DOC` holds nothing of `doc`, though the server's own tables compare both as one."""
+    target = Database(new_database("mariadb"))
+    plan = prepared(tmp_path, target, MAPPING.format(mode="update"), 1)
+    run_scheduled(plan)
+    target.run(
+        "CREATE TABLE DOC (k varchar(20) PRIMARY KEY)",
+        "CREATE TABLE remark (id integer PRIMARY KEY, k varchar(20), FOREIGN KEY (k) REFERENCES DOC (k))",
+        "INSERT INTO DOC VALUES ('c')",
+        "INSERT INTO remark VALUES (1, 'c')",
+    )
+    assert rolled_back(tmp_path, target.url).staying == ()
+
+
+class _Folding(MariaDbServer):
+    """A server as on Windows: names of tables are kept in small letters."""
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "--lower-case-table-names=1"]
+
+
+def test_a_server_that_folds_names_knows_a_runs_own_tables() -> None:
+    """Written in whatever case, tables that a run writes are no others."""
+    server = _Folding()
+    server.start()
+    try:
+        url = server.url(server.create_database())
+        database = Database(url)
+        database.run(
+            "CREATE TABLE Head (k bigint PRIMARY KEY)",
+            "CREATE TABLE Line (n bigint PRIMARY KEY, k bigint, FOREIGN KEY (k) REFERENCES Head (k))",
+        )
+        store = open_target(url)
+        assert [each.name for each in store.pointing_at(["Head"])] == ["line"]
+        assert store.pointing_at(["Head", "Line"]) == []
+        store.close()
+    finally:
+        server.close()
 
 
 def test_a_table_that_cannot_be_read_is_left_to_the_database(tmp_path: Path, place: Place) -> None:

@@ -50,6 +50,14 @@ def test_too_few_rows_tell_nothing(parts: tuple[tuple[float, int], ...]) -> None
     assert (pace.rows, pace.at_size(3.0, 1_000_000)) == (0, None)
 
 
+def test_parts_that_all_end_together_tell_nothing() -> None:
+    """As many workers as parts: what lies between their ends is chance, and no pace."""
+    together = Pace(8)
+    for number in range(8):
+        together.add(1 + number / 1000, FEWEST_ROWS)
+    assert (together.rows, together.at_size(2.0, 10**6)) == (0, None)
+
+
 def test_looks_without_rows_are_no_parts() -> None:
     """Nothing is told by a part that had no row."""
     assert paced((1.0, 0), (2.0, 0), (3.0, FEWEST_ROWS)).rows == 0

@@ -92,6 +92,14 @@ def test_a_spoilt_file_is_refused(plan: Plan, tmp_path: Path, spoil: Callable[[P
     assert state.path.read_bytes() == content
 
 
+def test_a_file_of_another_version_is_told_as_that(plan: Plan, tmp_path: Path) -> None:
+    """It is not called damaged."""
+    path = tmp_path / "s"
+    path.write_text(json.dumps({"format": "migrate verify state 1", "sha256": "", "body": {}}), encoding="utf-8")
+    with pytest.raises(StateError, match="was written by another version of the toolkit"):
+        StateFile(path, plan)
+
+
 def test_a_file_of_another_verification_is_refused(plan: Plan, tmp_path: Path) -> None:
     """Another mapping, other fields, or other totals: exit 4, with what is other, and the file stays."""
     state = StateFile(tmp_path / "s", plan)
