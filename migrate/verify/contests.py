@@ -69,9 +69,9 @@ class Contests:
             alone = expected.alone(standing.refused) - self._claims.refused
             if not alone:
                 return standing
-            # Some may only seem to be: whoever brings their parent has lost to one of them, and stands when that one is refused.
+            # Some may only seem to be: whoever brings their parent has lost to one of them, and stands when that one is refused; or is one of them.
             without = settled(replace(self._claims, refused=self._claims.refused | alone), position)
-            self._claims.refused |= alone & expected.alone(without.refused) or alone
+            self._claims.refused |= alone & expected.alone(without.refused - alone) or alone
 
     def _expected_parents(self, parts: Mapping[str, Parts]) -> Expected:
         """What the mapping expects of the rows that orphans point at: they are not there, so their buckets differ."""
