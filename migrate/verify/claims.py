@@ -63,6 +63,11 @@ class Standing:
     refused: AbstractSet[Unit]
     holders: Mapping[OwnKey, Claimant | None]
 
+    def keeps_out(self, row: Claimant) -> bool:
+        """Whether a row of a greater version stands under its key, which leaves its unit as it is."""
+        holder = self.holders.get((row.target, row.key))
+        return holder is not None and is_older(row, holder)
+
 
 def settled(claims: Claims, position: Mapping[Key, int]) -> Standing:
     """Decide all claims; `position` is the place of each unit key in the source's own order."""

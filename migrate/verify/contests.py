@@ -45,7 +45,7 @@ class Contests:
         self._nonce = nonce
         self._claims = Claims()
         self._met: dict[str, list[_Met]] = defaultdict(list)
-        self._orphans: dict[Parent, set[Unit]] = defaultdict(set)
+        self._orphans: dict[Parent, list[Claimant]] = defaultdict(list)
 
     def standing(self, parts: Mapping[str, Parts]) -> Standing:
         """Read all parts, look into the targets, and decide who stands where."""
@@ -66,12 +66,12 @@ class Contests:
         """All claims decided, and units refused whose parent nobody puts there; a unit that is refused may leave others without parent."""
         while True:
             standing = settled(self._claims, position)
-            alone = expected.alone(standing.refused) - self._claims.refused
+            alone = expected.alone(standing) - self._claims.refused
             if not alone:
                 return standing
             # Some may only seem to be: whoever brings their parent has lost to one of them, and stands when that one is refused; or is one of them.
             without = settled(replace(self._claims, refused=self._claims.refused | alone), position)
-            self._claims.refused |= alone & expected.alone(without.refused - alone) or alone
+            self._claims.refused |= alone & expected.alone(replace(without, refused=without.refused - alone)) or alone
 
     def _expected_parents(self, parts: Mapping[str, Parts]) -> Expected:
         """What the mapping expects of the rows that orphans point at: they are not there, so their buckets differ."""
@@ -93,7 +93,7 @@ class Contests:
         whole = _whole(source, target.key)
         self._claims.refused |= set(self._units(source, ~whole))
         shared, absent = shares_key(source) & whole, _absent(source, parts, number) & whole
-        self._add_orphans(source, (shared | absent) & ~_stands(source, parts, number), parents)
+        self._add_orphans(target, source, (shared | absent) & ~_stands(source, parts, number), parents)
         for each in self._claimants(target, source, np.flatnonzero(shared)):
             self._claims.keys[target.name, each.key].append(each)
         places = np.flatnonzero(shared | absent)
@@ -103,13 +103,15 @@ class Contests:
         self._met[target.name] += [_Met(one, each) for one, each in zip(claimants, found, strict=True)]
         values.add(asked)
 
-    def _add_orphans(self, source: pa.Table, mask: npt.NDArray[np.bool_], parents: Parents) -> None:
+    def _add_orphans(
+        self, target: WriteTarget, source: pa.Table, mask: npt.NDArray[np.bool_], parents: Parents
+    ) -> None:
         """A row that stands there has, or had, its parent."""
         rows = source.filter(pa.array(mask))
         found = list(parents.missing_for(rows))
-        units = units_of(rows.take(pa.array([place for place, _ in found], pa.int64())), self._fields.columns)
-        for unit, (_, parent) in zip(units, found, strict=True):
-            self._orphans[parent].add(unit)
+        claimants = self._claimants(target, rows, np.array([place for place, _ in found], np.int64))
+        for claimant, (_, parent) in zip(claimants, found, strict=True):
+            self._orphans[parent].append(claimant)
 
     def _add_values(self, target: WriteTarget, parts: Parts, values: _SharedValues) -> None:
         """Rows that are not there and have a unique value in common: the row that should hold it is not there to be asked for."""

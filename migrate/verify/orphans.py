@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from migrate.stores.port import ORDINAL, TargetSession
 from migrate.values import ForeignKey, Key, TableShape
+from migrate.verify.claims import Claimant, Standing
 from migrate.verify.holders import complete, looking_into
 from migrate.verify.units import Unit
 
@@ -31,8 +32,8 @@ class Parent:
     key: Key
 
 
-Orphans: TypeAlias = Mapping[Parent, AbstractSet[Unit]]
-"""Units with a row whose parent is not in the target, by that parent."""
+Orphans: TypeAlias = Mapping[Parent, Sequence[Claimant]]
+"""Rows whose parent is not in the target, by that parent."""
 
 
 class Parents:
@@ -79,10 +80,10 @@ class Expected:
         self._orphans = orphans
         self._wanted = {(each.table, each.columns) for each in orphans}
         self._units: dict[Parent, set[Unit]] = defaultdict(set)
-        self._lacking: dict[Unit, list[Parent]] = defaultdict(list)
-        for parent, units in orphans.items():
-            for unit in units:
-                self._lacking[unit].append(parent)
+        self._lacking: dict[Unit, list[tuple[Claimant, Parent]]] = defaultdict(list)
+        for parent, rows in orphans.items():
+            for row in rows:
+                self._lacking[row.unit].append((row, parent))
 
     def tables(self) -> set[str]:
         """The tables that have such rows."""
@@ -97,12 +98,13 @@ class Expected:
                     if parent in self._orphans:
                         self._units[parent].add(unit)
 
-    def alone(self, refused: AbstractSet[Unit]) -> set[Unit]:
+    def alone(self, standing: Standing) -> set[Unit]:
         """The units of orphans that lack a parent for good: nobody expects it but refused units, or units that wait for each other in turn."""
-        left = set(self._lacking)
+        needed = {unit: _needed(rows, standing) for unit, rows in self._lacking.items()}
+        left = {unit for unit, parents in needed.items() if parents}
         while True:
             provided = {
-                unit for unit in left if all(self._comes(each, unit, left, refused) for each in self._lacking[unit])
+                unit for unit in left if all(self._comes(each, unit, left, standing.refused) for each in needed[unit])
             }
             if not provided:
                 return left
@@ -112,3 +114,8 @@ class Expected:
         """Whether a unit that is written expects the row; one that writes parent and child needs nobody else for it."""
         units = self._units.get(parent, set())
         return any(unit == child or unit not in waiting for unit in units if unit not in refused)
+
+
+def _needed(rows: Sequence[tuple[Claimant, Parent]], standing: Standing) -> list[Parent]:
+    """The parents of those rows that are to be written: one that a greater version keeps out needs none."""
+    return [parent for row, parent in rows if not standing.keeps_out(row)]

@@ -28,6 +28,7 @@ def units(*rows: dict[str, Any], mode: Mode = "fail") -> Case:
 @example(units({"k": 1, "up": 9}, {"k": 1}, {"k": 2, "up": 1}), ("line", "head"))
 @example(units({"k": 1, "up": 9}, {"k": 3, "up": 2}, {"k": 1, "c": "b", "up": 1}, mode="update"), ("line", "head"))
 @example(units({"k": 1, "up": 9}, {"k": 1}, {"k": 2, "up": 1}, {"k": 3, "up": 2}), ("line", "head"))
+@example(units({"k": 1, "v": 2}, {"k": 1, "u": 1, "up": 9}, mode="newer"), ("line", "head"))
 def test_rows_that_are_lost_are_missing(case: Case, emptied: tuple[str, ...]) -> None:
     """Of tables that are emptied, children before parents, every row that was there is missing, and of the others none; on the word of no ledger."""
     case = replace(case, heads=[], lines=[])
