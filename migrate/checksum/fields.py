@@ -30,6 +30,14 @@ _NEITHER: Final = pa.scalar(2, pa.int8())
 _DAY: Final = 86_400_000_000
 _FIRST_DAY: Final = -719_162  # 0001-01-01
 _LAST_DAY: Final = 2_932_896  # 9999-12-31
+_MOMENTS: Final = (_FIRST_DAY * _DAY, (_LAST_DAY + 1) * _DAY - 1)
+_BOUNDS: Final = {
+    "date": (_FIRST_DAY, _LAST_DAY),
+    "time": (0, _DAY - 1),
+    "timestamp": _MOMENTS,
+    "instant": _MOMENTS,
+}
+"""The least and the greatest value that has an encoding."""
 _FIRST_USUAL: Final = -25_567  # 1900-01-01
 _LAST_USUAL: Final = 47_481  # 2099-12-31
 _FROM_USUAL: Final = pa.scalar(_FIRST_USUAL, pa.int32())
@@ -57,6 +65,24 @@ def encode_field(logical: LogicalType, values: pa.Array, lead: str) -> Field:
     tag, canonical = _BY_TEXT[logical.kind]
     texts = canonical(logical, values)
     return Field([_heads(texts, lead, tag), texts], _poison(values, texts))
+
+
+def canonical_texts(logical: LogicalType, values: pa.Array) -> pa.Array:
+    """The bytes of each field behind its length, as text, for kinds that are written as text; null of null, and of a value without an encoding."""
+    return _BY_TEXT[logical.kind][1](logical, values)
+
+
+def outside_of_calendar(logical: LogicalType, values: pa.Array) -> Mask | None:
+    """Which dates, times and moments have no encoding (None: none, and none of another kind)."""
+    if logical.kind not in _BOUNDS:
+        return None
+    first, last = _BOUNDS[logical.kind]
+    numbers = values.cast(pa.int32() if logical.kind == "date" else pa.int64())
+    extremes = pc.min_max(numbers)
+    least, greatest = extremes["min"].as_py(), extremes["max"].as_py()
+    if least is None or (least >= first and greatest <= last):
+        return None
+    return _mask(pc.fill_null(pc.or_(pc.less(numbers, first), pc.greater(numbers, last)), False))
 
 
 def _poison(values: pa.Array, texts: pa.Array) -> Mask | None:

@@ -23,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 
 # Arrow arrays with offsets, which pyarrow's kernels take; polars' own string views they do not.
 OFFSETS: Final = pl.CompatLevel.oldest()
+# A byte 10xxxxxx stands within a character.
+_HIGH_BITS: Final = np.uint8(0xC0)
+_CONTINUED: Final = np.uint8(0x80)
 _HASHED: Final = plh.col("bytes")
 _SHA256_HEX: Final = _HASHED.chash.sha2_256()
 # XXH64 with seed 0: an open specification with published test vectors, so it is the same in every version and process.
@@ -78,6 +81,30 @@ def valid_utf8(content: pa.Array) -> pl.Series:
         return _series(raw).cast(pl.String)
     except pl.exceptions.ComputeError:
         return pl.Series([_decoded(value) for value in raw.to_pylist()], dtype=pl.String)
+
+
+def all_valid_utf8(texts: pa.Array) -> bool:
+    """Whether each value of a string column is valid UTF-8; may be False where only what stands at a null is not.
+
+    All bytes are looked at as one text, so that it costs next to nothing a value; no value may begin within a character of it.
+    """
+    width = np.dtype(np.int64 if pa.types.is_large_string(texts.type) else np.int32)
+    _, places, content = texts.buffers()
+    if content is None or not len(texts):
+        return True
+    offsets = np.frombuffer(places, width, count=len(texts) + 1, offset=texts.offset * width.itemsize)
+    first, last = int(offsets[0]), int(offsets[-1])
+    if first == last:
+        return True
+    whole = pa.py_buffer(np.array([first, last], np.int64))
+    one_text = pa.Array.from_buffers(pa.large_binary(), 1, [None, whole, content])
+    try:
+        _series(one_text).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    raw = np.frombuffer(content, np.uint8)
+    begins = raw[offsets[:-1][offsets[:-1] < last]]
+    return not bool(((begins & _HIGH_BITS) == _CONTINUED).any())
 
 
 def _decoded(value: bytes | None) -> str | None:

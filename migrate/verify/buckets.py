@@ -71,7 +71,12 @@ def sorted_rows(rows: pa.Table, contract: Contract, sorting: Sorting) -> Buckets
     if sorting.by == "digest":
         return buckets_of(key_digests(rows, contract), sorting.bits)
     names = [name for name, _ in contract.key_columns]
-    return (key_hashes(rows, names, contract) >> np.uint64(_HASH_BITS - sorting.bits)).astype(np.int64)
+    return buckets_of_hashes(key_hashes(rows, names, contract), sorting.bits)
+
+
+def buckets_of_hashes(hashes: npt.NDArray[np.uint64], bits: int) -> Buckets:
+    """The bucket of each key by its XXH64."""
+    return (hashes >> np.uint64(_HASH_BITS - bits)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,15 @@ def digested(rows: pa.Table, contract: Contract, nonce: str, sorting: Sorting) -
 class BucketSums:
     """Per bucket the number of rows and the sums of two 60-bit slices of their digests, in four limbs of 30 bits.
 
-    A limb's sum stays exact in int64 up to 2**33 rows. `poison` counts the rows that have no digest; they are in no bucket.
+    A limb's sum stays exact in int64 up to 2**33 rows. `poison` counts the rows that have no digest; they are in no bucket. `met` counts those
+    of the rows that are in no sum, since each of them is in none on the other side either.
     """
 
     def __init__(self, sorting: Sorting = BY_DIGEST) -> None:
         self.sorting = sorting
         self.rows: Buckets = np.zeros(sorting.buckets, np.int64)
         self.poison = 0
+        self.met = 0
         self.limbs = np.zeros((4, sorting.buckets), np.int64)
 
     @property
@@ -113,6 +120,11 @@ class BucketSums:
     def add_sorted(self, rows: Sorted) -> None:
         """Count rows by their buckets."""
         self._add(rows.buckets, rows.digests, np.asarray(rows.digests.is_valid()))
+
+    def add_met(self, buckets: Buckets) -> None:
+        """Count rows by their buckets that were found to be the same on both sides; both sides have to count them."""
+        self.rows += np.bincount(buckets, minlength=self.sorting.buckets)
+        self.met += len(buckets)
 
     def _add(self, buckets: Buckets, digests: pa.Array, known: npt.NDArray[np.bool_]) -> None:
         bucket, raw = buckets, digest_bytes(digests)
@@ -144,6 +156,12 @@ class BucketSums:
     def differing(self, other: BucketSums) -> Buckets:
         """The buckets whose rows are not the same on both sides."""
         return np.flatnonzero((self.rows != other.rows) | (self._carried() != other._carried()).any(axis=0))
+
+    def without(self, other: BucketSums) -> BucketSums:
+        """Per bucket what this side has more than the other, which may be less than nothing."""
+        found = BucketSums(self.sorting)
+        found.rows, found.limbs = self.rows - other.rows, self.limbs - other.limbs
+        return found
 
     def _carried(self) -> Buckets:
         """The limbs with what is too much for the lower ones in the higher ones: one form of each sum, however it came about."""

@@ -109,13 +109,26 @@ class Parts:
         self._add(side, mine, keys, digests, Sorted(buckets[inside], over))
 
     def unsteady(self) -> list[SideName]:
-        """The sides whose rows, as they were added, are not those of the sums by which the buckets differ."""
+        """The sides whose rows, as they were added, are not those of the sums by which the buckets differ.
+
+        Where rows met on both sides, they are in neither sum: as long as both have as many rows as before, it cannot be told which of them moved.
+        """
         differing = np.flatnonzero(self._part_of >= 0)
-        return [
-            side
-            for side, first in self._first.items()
-            if len(np.intersect1d(first.differing(self._again[side]), differing))
+        source, target = self._first["source"], self._first["target"]
+        if not source.met:
+            return [
+                side
+                for side, first in self._first.items()
+                if len(np.intersect1d(first.differing(self._again[side]), differing))
+            ]
+        others: list[SideName] = [
+            side for side, first in self._first.items() if (first.rows != self._again[side].rows)[differing].any()
         ]
+        if others:
+            return others
+        again = self._again["source"].without(self._again["target"])
+        moved = len(np.intersect1d(source.without(target).differing(again), differing))
+        return ["source", "target"] if moved else []
 
     def read(self, side: Kept, number: int) -> pa.Table | None:
         """All rows of one side in a part, or None when it has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
 from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
 from migrate.verify.buckets import BY_HASH, BucketSums, Sorted, Sorting, bits_for, digested
+from migrate.verify.meeting import ByEncoding, Meeting
 from migrate.verify.notes import Note
 from migrate.verify.pieces import (
     SOURCE,
@@ -41,7 +42,7 @@ from migrate.verify.stored import Stored, StoredChunk
 from migrate.verify.totals import Totals
 from migrate.verify.units import unit_name
 from migrate.verify.unread import UnreadTally
-from migrate.verify.verdict import Coverage
+from migrate.verify.verdict import Coverage, SideName
 from migrate.write.target import WriteTarget
 
 Watch: TypeAlias = Callable[[str, int], None]
@@ -79,6 +80,7 @@ class SourceScan:
         self.rejected_units: set[str] = set()
         self.sample = Sample()
         self.kept = False
+        self.meetings: dict[str, Meeting] = {}
 
     def walk(self, replay: Replay, watch: Watch, pool: Executor, pieces: Pieces) -> None:
         """Read and map the whole source, unless it is kept; `pool` maps and digests."""
@@ -87,7 +89,8 @@ class SourceScan:
             self._restore(kept)
             watch("source", self.rows_read)
             return
-        with closing(replay.worked(pool, self._digested, self._look)) as chunks:
+        # The other side is told first that nobody comes any more: pieces that are still in work may wait for it.
+        with closing(replay.worked(pool, self._digested, self._look)) as chunks, attending(self.meetings, "source"):
             for mapped, sorted_rows in chunks:
                 watch("source", mapped.rows_read)
                 self.rows_read += mapped.rows_read
@@ -95,7 +98,8 @@ class SourceScan:
                 self._count_rejects(mapped)
                 for name, each in sorted_rows.items():
                     self.sums[name].add_sorted(each)
-                    self.totals.add(name, mapped.rows[name])
+                for name, rows in mapped.rows.items():
+                    self.totals.add(name, rows)
                 self.read.add(mapped)
                 # Not held while the next chunk is waited for.
                 del mapped, sorted_rows
@@ -123,12 +127,14 @@ class SourceScan:
         self.read.restore(*kept["read"])
 
     def _digested(self, mapped: Mapped) -> tuple[Mapped, dict[str, Sorted]]:
-        return mapped, {
-            target.name: digested(
-                mapped.rows[target.name], target.contract, self._nonce, self.sums[target.name].sorting
-            )
-            for target in self._plan.targets
-        }
+        found = {}
+        for target in self._plan.targets:
+            rows = mapped.rows[target.name]
+            if target.name in self.meetings:
+                self.meetings[target.name].add("source", in_contract(rows, target))
+            else:
+                found[target.name] = digested(rows, target.contract, self._nonce, self.sums[target.name].sorting)
+        return mapped, found
 
     def close(self) -> None:
         """Free what it holds."""
@@ -175,6 +181,7 @@ class TargetScan:
         self.totals = Totals(totals)
         self.sums = {target.name: BucketSums(BY_HASH) for target in plan.targets}
         self.unread: dict[str, UnreadTally] = {}
+        self.meetings: dict[str, Meeting] = {}
 
     def choose(self, stored: Mapping[str, Stored], pieces: Pieces) -> None:
         """Take what is kept, and find out which other tables their databases may sum up: both sides have to be sorted alike."""
@@ -202,8 +209,8 @@ class TargetScan:
         return {name: sums.sorting for name, sums in self.sums.items()}
 
     def walk(self, stored: Mapping[str, Stored], watch: Watch, pool: Executor, pieces: Pieces) -> None:
-        """Read all targets that are not kept, one after the other; `pool` digests."""
-        for target in self._plan.targets:
+        """Read all targets that are not kept, one after the other, first the one whose rows meet; `pool` digests."""
+        for target in sorted(self._plan.targets, key=lambda target: target.name not in self.meetings):
             name = target.name
             if name in self._kept:
                 self.coverage.append(kept_again(self._kept[name]))
@@ -212,6 +219,12 @@ class TargetScan:
             if not self._summed(name, stored[name], watch):
                 self._read(target, stored[name], watch, pool)
             pieces.keep(target_piece(name), partial(self._written, name))
+        order = [target.name for target in self._plan.targets]
+        self.coverage.sort(key=lambda coverage: order.index(coverage.table))
+
+    def read_through(self) -> list[WriteTarget]:
+        """The targets of which every row is read."""
+        return [each for each in self._plan.targets if isinstance(self._trials.get(each.name), Scanned)]
 
     def _written(self, name: str) -> Piece | None:
         """None with rows that cannot be read: these are named only by who reads them."""
@@ -221,18 +234,23 @@ class TargetScan:
         return {"sums": sums_written(self.sums[name]), "totals": self.totals.written(name), "coverage": coverage}
 
     def _read(self, target: WriteTarget, stored: Stored, watch: Watch, pool: Executor) -> None:
-        sums = self.sums[target.name]
+        sums, meeting = self.sums[target.name], self.meetings.get(target.name)
 
-        def work(chunk: StoredChunk) -> tuple[StoredChunk, Sorted]:
-            return chunk, digested(chunk.rows, target.contract, self._nonce, sums.sorting)
+        def work(chunk: StoredChunk) -> tuple[StoredChunk, Sorted | None]:
+            if meeting is None:
+                return chunk, digested(chunk.rows, target.contract, self._nonce, sums.sorting)
+            meeting.add("target", in_contract(chunk.rows, target))
+            return chunk, None
 
-        with closing(spread_over(pool, stored.chunks(), work, at_once_here())) as chunks:
+        attended = nullcontext() if meeting is None else meeting.attended("target")
+        with closing(spread_over(pool, stored.chunks(), work, at_once_here())) as chunks, attended:
             for chunk, sorted_rows in chunks:
                 watch("target", chunk.rows.num_rows)
                 self.unread[target.name].add(chunk.unread)
                 self._keep(target, chunk.rows)
-                sums.add_sorted(sorted_rows)
                 self.totals.add(target.name, chunk.rows)
+                if sorted_rows is not None:
+                    sums.add_sorted(sorted_rows)
                 del chunk, sorted_rows
 
     def close(self) -> None:
@@ -256,3 +274,22 @@ class TargetScan:
             watch("target", rows.num_rows)
             self.totals.add(name, rows)
         return True
+
+
+def let_meet(source: SourceScan, target: TargetScan, nonce: str) -> None:
+    """Let the rows of the largest table that is read through meet while both sides are walked; of one, since targets are read one after the other."""
+    largest = max(target.read_through(), key=lambda each: each.shape.rows or 0, default=None)
+    if largest is not None:
+        sums: dict[SideName, BucketSums] = {"source": source.sums[largest.name], "target": target.sums[largest.name]}
+        meeting = Meeting(ByEncoding(largest.contract, nonce), sums)
+        source.meetings = target.meetings = {largest.name: meeting}
+
+
+def in_contract(rows: pa.Table, target: WriteTarget) -> pa.Table:
+    """The columns that are compared."""
+    return rows.select([name for name, _ in target.contract.columns])
+
+
+def attending(meetings: Mapping[str, Meeting], side: SideName) -> AbstractContextManager[None]:
+    """For the time in which a side adds its rows to the meeting, if there is one."""
+    return next((each.attended(side) for each in meetings.values()), nullcontext())

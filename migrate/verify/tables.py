@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,10 +18,11 @@ from migrate.stores.port import ANOMALY, ROW_NUMBER
 from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
-from migrate.verify.buckets import BucketSums, Sorted, SortedBy, Sorting, bits_for, digested, sorted_rows
+from migrate.verify.buckets import BucketSums, SortedBy, Sorting, bits_for, digested
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
+from migrate.verify.meeting import ByEncoding, Meeting
 from migrate.verify.notes import Note, NotVerified, unsteady
-from migrate.verify.records import RECORD, Records, records_of
+from migrate.verify.records import RECORD, ByRecord, Records, records_of
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
 from migrate.verify.scans import Watch, unwatched
@@ -138,30 +139,34 @@ class _Table:
         """By what the rows have to be sorted."""
         return "digest" if isinstance(self._trial, Trial) else "hash"
 
-    def sum_up(self, by: SortedBy, watch: Watch) -> None:
-        """Sum up all rows, by the database or as they are read; both sides sorted alike."""
+    def sort_by(self, by: SortedBy) -> None:
+        """How the rows are going to be sorted; both sides alike."""
+        self.sums = BucketSums(Sorting(by, self._place.bits))
+        self.unread.sort_by(self.sums.sorting)
+
+    def sum_up(self, watch: Watch, meeting: Meeting | None) -> None:
+        """Sum up all rows, by the database or as they are read, in the meeting if there is one."""
         found = self._trial.scan() if isinstance(self._trial, Trial) else self._trial
-        sorting = Sorting(by, self._place.bits)
-        self.sums = BucketSums(sorting)
-        self.unread.sort_by(sorting)
         self.coverage = None if found is None else found.coverage
         if found is not None and found.sums is not None:
             self.sums = found.sums
             watch(self._name, self.sums.count)
             return
         for rows, unread in self._chunks(watch):
-            self.sums.add_sorted(digested(rows, self.contract, self.nonce, sorting))
+            if meeting is None:
+                self.sums.add_sorted(digested(rows, self.contract, self.nonce, self.sums.sorting))
+            else:
+                meeting.add(self._name, rows)
             self.unread.add(unread)
 
-    def sum_up_records(self, records: Records, watch: Watch) -> None:
+    def sum_up_records(self, records: Records, watch: Watch, meeting: Meeting) -> None:
         """Sum up the records of all rows, until one has none: it is in `sums.poison` then, and the sums are of no use."""
         self._records = records
         self.coverage = streamed(self._place, "records").coverage
         with closing(records.read(self.contract.key)) as tables:
             for rows in tables:
                 watch(self._name, rows.num_rows)
-                buckets = sorted_rows(rows, self.contract, self.sums.sorting)
-                self.sums.add_sorted(Sorted(buckets, rows[RECORD].combine_chunks()))
+                meeting.add(self._name, rows.drop_columns([ANOMALY]))
                 if self.sums.poison:
                     return
 
@@ -174,7 +179,10 @@ class _Table:
         unread: Kept = "unread" if self._name == "target" else "unread_source"
         for whole, odd in self._chunks(watch):
             for kept, rows in ((self._name, whole), (unread, odd)):
-                parts.encode(kept, rows, self.contract, self.nonce, None if self._records is None else RECORD)
+                if self._records is None:
+                    parts.encode(kept, rows, self.contract, self.nonce)
+                else:
+                    parts.encode(kept, self._summed(rows), self.contract, self.nonce, RECORD)
 
     def close(self) -> None:
         """Free the connection."""
@@ -184,6 +192,11 @@ class _Table:
     def count(self) -> int:
         """All rows, with those that could not be read."""
         return self.sums.count + self.unread.count
+
+    def _summed(self, rows: pa.Table) -> pa.Table:
+        """The rows with what the sums are over in the place of their records."""
+        digests = ByRecord(self.contract, self.nonce).digests(rows)
+        return rows.set_column(rows.schema.get_field_index(RECORD), RECORD, digests)
 
     def _chunks(self, watch: Watch) -> Iterator[tuple[pa.Table, pa.Table]]:
         for rows in self._tables(tuple(name for name, _ in self.contract.columns)):
@@ -208,9 +221,15 @@ class _Table:
 def _sum_up(scan: Scan, sides: dict[SideName, _Table], watch: Watch) -> list[NotVerified]:
     """Sum up both sides in forms that can be compared; what could not be summed up."""
     source, target = sides["source"], sides["target"]
-    pair = records_of(source.contract, source.reader, target.reader, source.nonce) if scan == "auto" else None
+    contract, nonce = source.contract, source.nonce
+    pair = records_of(contract, source.reader, target.reader) if scan == "auto" else None
     if pair is not None:
-        faults = walk_both(lambda: source.sum_up_records(pair[0], watch), lambda: target.sum_up_records(pair[1], watch))
+        by_record = Meeting(ByRecord(contract, nonce), _sums(sides))
+        faults = _walk(
+            by_record,
+            lambda: source.sum_up_records(pair[0], watch, by_record),
+            lambda: target.sum_up_records(pair[1], watch, by_record),
+        )
         if not faults and not any(each.sums.poison for each in sides.values()):
             return []
         for each in sides.values():
@@ -219,7 +238,26 @@ def _sum_up(scan: Scan, sides: dict[SideName, _Table], watch: Watch) -> list[Not
     if faults:
         return faults
     by: SortedBy = "digest" if "digest" in {each.sorted_by for each in sides.values()} else "hash"
-    return walk_both(lambda: source.sum_up(by, watch), lambda: target.sum_up(by, watch))
+    for each in sides.values():
+        each.sort_by(by)
+    meeting = Meeting(ByEncoding(contract, nonce), _sums(sides)) if by == "hash" else None
+    return _walk(meeting, lambda: source.sum_up(watch, meeting), lambda: target.sum_up(watch, meeting))
+
+
+def _walk(meeting: Meeting | None, source: Callable[[], None], target: Callable[[], None]) -> list[NotVerified]:
+    """Walk both sides; in a meeting each is told when the other has no more."""
+    if meeting is None:
+        return walk_both(source, target)
+
+    def attended(side: SideName, walk: Callable[[], None]) -> None:
+        with meeting.attended(side):
+            walk()
+
+    return walk_both(lambda: attended("source", source), lambda: attended("target", target))
+
+
+def _sums(sides: dict[SideName, _Table]) -> dict[SideName, BucketSums]:
+    return {side: each.sums for side, each in sides.items()}
 
 
 def _as_declared(shape: TableShape) -> TableShape:

@@ -37,7 +37,17 @@ from migrate.verify.notes import Note, NotVerified, unsteady
 from migrate.verify.pieces import SOURCE, Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
-from migrate.verify.scans import Keep, SourceScan, TargetScan, Watch, kept_again, kept_nowhere, unwatched
+from migrate.verify.scans import (
+    Keep,
+    SourceScan,
+    TargetScan,
+    Watch,
+    attending,
+    kept_again,
+    kept_nowhere,
+    let_meet,
+    unwatched,
+)
 from migrate.verify.second_driver import second_opinion
 from migrate.verify.source_totals import SourceTotals
 from migrate.verify.spread import at_once_here
@@ -148,6 +158,9 @@ class _Verifier:
             source = open_now.enter_context(
                 closing(SourceScan(self._plan, self._nonce, totals, target.sorting, own.read()))
             )
+            if self._state is None:
+                # What is kept of one side has to be whole by itself.
+                let_meet(source, target, self._nonce)
             said: tuple[Note, ...] = ()
             if chosen and self._sum_up(_Opened(replay, own, stored, pieces), source, target):
                 try:
@@ -169,16 +182,19 @@ class _Verifier:
     def _sum_up(self, opened: _Opened, source: SourceScan, target: TargetScan) -> bool:
         """The first walk over both sides; false, with the reason noted, when one of them could not be walked to its end."""
 
+        # Whatever keeps one side from being walked, the other one does not wait for it.
         def walk_source() -> None:
-            if opened.pieces.found(SOURCE) is None:
-                opened.own.ask_ahead(self._watch)
-            source.walk(opened.replay, self._watch, pool, opened.pieces)
+            with attending(source.meetings, "source"):
+                if opened.pieces.found(SOURCE) is None:
+                    opened.own.ask_ahead(self._watch)
+                source.walk(opened.replay, self._watch, pool, opened.pieces)
+
+        def walk_target() -> None:
+            with attending(target.meetings, "target"):
+                target.walk(opened.stored, self._watch, pool, opened.pieces)
 
         with ThreadPoolExecutor(2 * at_once_here(), "verify-rows") as pool:
-            return self._scan(
-                walk_source,
-                lambda: target.walk(opened.stored, self._watch, pool, opened.pieces),
-            )
+            return self._scan(walk_source, walk_target)
 
     def _own_sums(self, own: SourceTotals, source: SourceScan, replay: Replay) -> tuple[Note, ...]:
         """What the source was asked about its own sums; what these say against the reading is noted."""
