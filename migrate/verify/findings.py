@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from migrate.engine.plan import Plan
 from migrate.units import rows_text
 from migrate.verify.compare import Compared
 from migrate.verify.ledger import Log
-from migrate.verify.notes import Note, NotVerified, unsteady
+from migrate.verify.notes import Note, NotVerified
 from migrate.verify.scans import SourceScan, TargetScan
 from migrate.verify.units import Unit, unit_name
 from migrate.verify.unread import unreadable
-from migrate.verify.verdict import KINDS, Recorded, TargetResult, TotalDifference, Verdict, worst
+from migrate.verify.verdict import KINDS, Recorded, SideName, TargetResult, TotalDifference, Verdict, worst
 from migrate.write.target import WriteTarget
 
 _SHOWN = 20
@@ -95,9 +95,7 @@ class Findings:
         unseen = evidence.compared is None and len(source.differing(stored)) > 0
         unreadable = self._unreadable(target.name, evidence)
         verdict: Verdict = "EQUAL_WITH_DECLARED_RULES" if compared.newer else "EQUAL"
-        self.not_verified += [
-            unsteady(Note.of("the_source") if side == "source" else target.name) for side in compared.unsteady
-        ]
+        self.not_verified += unsteady(compared.unsteady, target.name)
         if unseen or unreadable or compared.unsteady:
             verdict = "NOT_VERIFIED"
         if any(compared.counts[kind] for kind in KINDS):
@@ -144,3 +142,13 @@ def _recorded(derived: set[str], log: Log) -> Recorded:
         tuple(only_recorded[:_SHOWN]),
         len(only_derived) + len(only_recorded),
     )
+
+
+def unsteady(sides: Sequence[SideName], target: str | Note) -> list[NotVerified]:
+    """Of sides whose rows were others when they were read a second time: which of the two readings is true, nobody knows.
+
+    Both: one of them at least, and it cannot be told which.
+    """
+    names: dict[SideName, str | Note] = {"source": Note.of("the_source"), "target": target}
+    what = [names[side] for side in sides] if len(sides) < len(names) else [Note.of("either_side")]
+    return [NotVerified(each, Note.of("unsteady")) for each in what]

@@ -24,7 +24,7 @@ from migrate.checksum.vectorised import key_hashes, row_digests
 from migrate.verify.buckets import BucketSums, Sorted, buckets_of_hashes
 from migrate.verify.verdict import SideName
 
-ROOM: Final = 12 * 2**20
+ROOM: Final = 8 * 2**20
 """Bytes of rows that wait on each side. A run of several workers leaves a table in an order that is the source's but for a few batches."""
 _IN_VAIN: Final = 8 * ROOM
 """So many bytes that waited for nothing, and more than met: the two sides are in different orders, and nobody waits any more."""
@@ -95,13 +95,14 @@ class Meeting:
 
     @contextmanager
     def attended(self, side: SideName) -> Iterator[None]:
-        """For the time in which a side adds its rows, or longer. One that fails keeps nobody waiting; the sums are of no use then."""
+        """For the time in which a side adds its rows, or longer. One that fails keeps nobody waiting."""
         try:
             yield
         except BaseException:
             self._leave(side)
             raise
-        self._sum_up(self._leave(side))
+        self._leave(side)
+        self._sum_up(self._nobody_comes_for())
 
     def add(self, side: SideName, rows: pa.Table) -> None:
         """Add rows of one side, with the columns of the likeness. Waits for the other side where this one is far ahead of it."""
@@ -153,12 +154,16 @@ class Meeting:
             self._over = self._in_vain > max(_IN_VAIN, self._met)
         return gone + (self._all_of(*self._waiting) if self._over else [])
 
-    def _leave(self, side: SideName) -> list[_Rows]:
-        """Nobody waits for this side any more; the rows that did."""
+    def _leave(self, side: SideName) -> None:
+        """Nobody waits for this side any more."""
         with self._changed:
             self._left.add(side)
             self._changed.notify_all()
-            return self._all_of(*self._waiting) if len(self._left) == len(self._waiting) else self._all_of(_other(side))
+
+    def _nobody_comes_for(self) -> list[_Rows]:
+        """The rows that wait for a side that has left."""
+        with self._changed:
+            return self._all_of(*(side for side in self._waiting if _other(side) in self._left))
 
     def _all_of(self, *sides: SideName) -> list[_Rows]:
         gone = [each for side in sides for each in self._waiting[side]]

@@ -37,6 +37,7 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
     ),
     "the_source": ("the source", "源库"),
     "the_target": ("the target", "目标库"),
+    "either_side": ("the source or the target", "源库或目标库"),
     "both_tables": ("both tables", "两表"),
     "rows_that_differ": ("rows that differ", "不一致的行"),
     "a_total": ("a control total of {target}", "{target} 的控制总数"),
@@ -224,8 +225,3 @@ def _one_in_chinese(reason: str) -> str:
     if found := _STRANGER.fullmatch(reason):
         return f"{found[1]}，却在类型为 {found[2]} 的字段中"
     return reason
-
-
-def unsteady(what: str | Note) -> NotVerified:
-    """Of a side whose rows were others when they were read a second time: which of the two readings is true, nobody knows."""
-    return NotVerified(what, Note.of("unsteady"))

@@ -20,8 +20,9 @@ from migrate.values import Column, LogicalType, SourceSpec, TableShape
 from migrate.verify.both import walk_both
 from migrate.verify.buckets import BucketSums, SortedBy, Sorting, bits_for, digested
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
+from migrate.verify.findings import unsteady
 from migrate.verify.meeting import ByEncoding, Meeting
-from migrate.verify.notes import Note, NotVerified, unsteady
+from migrate.verify.notes import Note, NotVerified
 from migrate.verify.records import RECORD, ByRecord, Records, records_of
 from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
@@ -84,7 +85,7 @@ def verify_tables(asked: TwoTables, watch: Watch = unwatched) -> Verification:
         if not faults:
             compared, faults = _rows(asked, subject, sides, watch)
             unread = list(_unreadable(sides))
-            not_verified += [*unread, *(unsteady(Note.of(f"the_{side}")) for side in compared.unsteady)]
+            not_verified += [*unread, *unsteady(compared.unsteady, Note.of("the_target"))]
             result = _result(subject, shapes["target"], compared, sides)
             # Sums that differ are a difference, also where the rows could not be read a second time; but not if what cannot be read made them differ.
             verdict: Verdict = "DIFFERENT" if faults and not unread else result.verdict

@@ -29,11 +29,11 @@ from migrate.verify.both import walk_both
 from migrate.verify.claims import Standing
 from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
 from migrate.verify.contests import Contests
-from migrate.verify.findings import Evidence, Findings
+from migrate.verify.findings import Evidence, Findings, unsteady
 from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
-from migrate.verify.notes import Note, NotVerified, unsteady
+from migrate.verify.notes import Note, NotVerified
 from migrate.verify.pieces import SOURCE, Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
@@ -202,7 +202,7 @@ class _Verifier:
         if answers.agree:
             return tuple(own.said(answers, source.read))
         if own.again(replay, self._watch) != answers:
-            self._findings.not_verified.append(unsteady(Note.of("the_source")))
+            self._findings.not_verified += unsteady(("source",), Note.of("the_target"))
             return (Note.of("not_asked_moved"),)
         doubts = own.differences(answers)
         self._findings.not_verified += [NotVerified(Note.of("the_source"), each) for each in doubts]

@@ -19,7 +19,7 @@ from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.mariadb_source import MariaReader
 from migrate.stores.postgres_source import PostgresReader
 from migrate.stores.sqlite_reader import SqliteReader
-from migrate.verify.notes import Note, unsteady
+from migrate.verify.findings import unsteady
 from migrate.verify.verdict import Verification
 from migrate.verify.verify import VerifyOptions, verify_plan
 from tests.rig.database import Database
@@ -248,7 +248,7 @@ def test_a_source_that_moves_accuses_nobody(
     found = verify_plan(case.plan, VerifyOptions())
     assert moved.is_set()
     about_the_source = [each for each in doubts(found) if each.startswith("the source")]
-    assert about_the_source == [": ".join(unsteady(Note.of("the_source")).sentences())], doubts(found)
+    assert about_the_source == [": ".join(each.sentences()) for each in unsteady(("source",), "t")], doubts(found)
     assert notes(found)[-1].endswith("and were others when both were asked again")
 
 

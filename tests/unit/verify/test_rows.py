@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from migrate.errors import EnvironmentFault
 from migrate.verify import rows as rows_module
-from migrate.verify.buckets import BucketSums
+from migrate.verify.buckets import BucketSums, buckets_of
 from migrate.verify.rows import KEY, ROW, Parts, differing_keys, shares_key
 from migrate.verify.verdict import SideName
 
@@ -155,3 +155,22 @@ def test_a_second_reading_must_be_the_first() -> None:
         parts.add("source", rows, keys, digests)
         parts.add("target", rows.slice(0, 1), keys.slice(0, 1), digests.slice(0, 1))
         assert parts.unsteady() == ["target"]
+
+
+def test_where_rows_met_only_both_sides_together_are_unsteady() -> None:
+    """Rows that met are in no sum: a side with fewer rows is named, and where both have as many as before, neither is by itself."""
+    rows, keys, digests = spread_out(8)
+    sums: dict[SideName, BucketSums] = {"source": BucketSums(), "target": BucketSums()}
+    for each in sums.values():
+        each.add_met(buckets_of(keys.slice(4)))
+    sums["source"].add(keys.slice(0, 4), digests.slice(0, 4))
+    sums["target"].add(keys.slice(0, 4), digests.slice(1, 4))
+    for source, target, unsteady in (
+        ((keys, digests), (keys, pa.concat_arrays([digests.slice(1, 4), digests.slice(4)])), []),
+        ((keys, digests), (keys, digests), ["source", "target"]),
+        ((keys.slice(1), digests.slice(1)), (keys, digests), ["source"]),
+    ):
+        with Parts(sums["source"], sums["target"]) as parts:
+            for side, (some, contents) in (("source", source), ("target", target)):
+                parts.add(side, rows.slice(8 - len(some)), some, contents)  # type: ignore[arg-type]
+            assert parts.unsteady() == unsteady
