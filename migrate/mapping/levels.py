@@ -70,10 +70,12 @@ def build_level(stages: Stages, plans: Sequence[TargetPlan]) -> Level:
     bad = [trouble.when for target in plans for _, trouble in target.all_troubles()]
     bad += [check.fails for target in plans for check in target.checks if check.level == "reject"]
     warn = [check.fails for target in plans for check in target.checks if check.level != "reject"]
-    main = f'SELECT {quoted(UNIT)}, {", ".join(outputs)}, {_any(bad)} AS "_:bad", {_any(warn)} AS "_:warn" FROM ({relation}) AS s'
+    columns = f'SELECT {quoted(UNIT)}, {", ".join(outputs)}, {_any(bad)} AS "_:bad"'
+    rows = f"FROM ({relation}) AS s"
     return Level(
         tuple(target.index for target in plans),
-        main,
+        f'{columns}, {_any(warn)} AS "_:warn" {rows}',
+        f"{columns} {rows}",
         _rejects(relation, plans),
         _findings(relation, plans) if warn else None,
     )

@@ -66,11 +66,12 @@ class Level:
     """The SQL of all targets that share their rows: one row per source row, or one per group of `one_row_per`.
 
     `main` gives a column `<target>.<field>` per field, `_unit`, `_:bad` (some reject) and `_:warn` (some finding; NULL is no).
-    `rejects` and `findings` tell why: `_unit, target, field, rule, reason, value[, level]`; None where nothing can happen.
+    `deciding` gives the same without `_:warn`, and names nothing that only findings need. `rejects` and `findings` tell why: `_unit, target, field, rule, reason, value[, level]`; None where nothing can happen.
     """
 
     targets: tuple[int, ...]
     main: str
+    deciding: str
     rejects: str
     findings: str | None
 

@@ -113,13 +113,17 @@ class _Statements:
 
 
 class Transformer:
-    """Owns one DuckDB connection; for one thread at a time. `lookups` by name, as `ProgramLookup.columns` asks for them."""
+    """Owns one DuckDB connection; for one thread at a time. `lookups` by name, as `ProgramLookup.columns` asks for them.
 
-    def __init__(self, program: Program, lookups: Mapping[str, pa.Table]) -> None:
+    Without `findings` none are computed, and there are none; all else is the same.
+    """
+
+    def __init__(self, program: Program, lookups: Mapping[str, pa.Table], *, findings: bool = True) -> None:
         missing = [lookup.name for lookup in program.lookups if lookup.name not in lookups]
         if missing:
             raise InputError(f"The rows of lookup {', '.join(missing)} are not given.")
         self._program = program
+        self._wants_findings = findings
         self._read_schema = program.source_schema.append(pa.field(ANOMALY, pa.string()))
         numbered = self._read_schema.append(pa.field(ROW, pa.int64())).append(pa.field(UNIT, pa.int64()))
         used = {lookup.name: lookups[lookup.name].select(list(lookup.columns)) for lookup in program.lookups}
@@ -146,10 +150,11 @@ class Transformer:
         bad = _Bad(numbered, failed)
         outputs: list[tuple[Level, pa.Table]] = []
         for level in self._program.levels:
-            outputs.append((level, self._run(level.main, numbered)))
+            sql = level.main if self._wants_findings else level.deciding
+            outputs.append((level, self._run(sql, numbered)))
             bad.add(outputs[-1][1])
         rejects = self._rejects(numbered, bad) if bad.any else REJECT_SCHEMA.empty_table()
-        findings = self._findings(numbered, outputs, bad)
+        findings = self._findings(numbered, outputs, bad) if self._wants_findings else FINDING_SCHEMA.empty_table()
         return Mapped(
             rows_read=chunk.num_rows,
             units=units,

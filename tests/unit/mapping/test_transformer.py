@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -202,6 +203,29 @@ def test_a_check_holds_only_when_it_is_true() -> None:
         (5, "W", "warn", "W: b = NULL: is too much"),
         (5, "I", "info", "I: b = NULL does not satisfy b is not null"),
     ]
+
+
+def test_without_findings_all_but_the_findings_is_the_same() -> None:
+    """Warnings are no rows: what asks for none gets equal rows, units, rejects and raw values, by statements without any condition of a warning."""
+    checks = (
+        "checks:\n"
+        "  - {id: R, target: new, assert: \"a <> 'bad'\"}\n"
+        '  - {id: W, target: new, assert: "cast(b as int) < 4711", level: warn}\n'
+        "  - {id: I, target: new, assert: \"b <> 'remarkable'\", level: info}\n"
+    )
+    program = compile_mapping(mapping_of(fields("x"), rest=checks), OLD, {"new": NEW})
+    (level,) = program.levels
+    schema = program.source_schema.append(pa.field("_anomaly", pa.string()))
+    values = [("ok", "1"), ("bad", "9999"), ("ok", "many"), ("ok", "remarkable")]
+    rows = [{"id": number, "x": x, "y": y} for number, (x, y) in enumerate(values)]
+    chunk = pa.Table.from_pylist(rows, schema=schema)
+    assert [word in level.main for word in ("'bad'", "4711", "remarkable", "_:warn")] == [True, True, True, True]
+    assert [word in level.deciding for word in ("'bad'", "4711", "remarkable", "_:warn")] == [True, False, False, False]
+    with Transformer(program, {}) as asking, Transformer(program, {}, findings=False) as deciding:
+        full, lean = asking.apply(chunk), deciding.apply(chunk)
+    assert [full.findings["rule"].to_pylist(), lean.findings.num_rows] == [["W", "W", "I"], 0]
+    assert lean.rejects.num_rows == 1
+    assert replace(lean, findings=full.findings) == full
 
 
 def test_a_row_outside_of_the_scope_is_rejected() -> None:
