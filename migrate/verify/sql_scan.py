@@ -6,7 +6,6 @@ read the rows themselves, and is told in the report. It decides no verdict.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -22,6 +21,7 @@ from migrate.units import count_text, rows_text
 from migrate.verify.buckets import BY_HASH, BucketSums, Sorting, digested
 from migrate.verify.notes import Note
 from migrate.verify.sql_proof import SAMPLE_ROWS, proven_on_extremes, proven_on_sample
+from migrate.verify.timing import least_seconds
 from migrate.verify.verdict import Coverage, Reason, SideName
 from migrate.verify.widening import widened
 
@@ -113,7 +113,7 @@ class Trial:
             return None
         if sample.rows < SAMPLE_ROWS:
             return streamed(self._place, "small", None, self._tested)
-        reading, summing = _seconds(self._stream_some), _seconds(self._sum_some)
+        reading, summing = least_seconds(self._stream_some, self._sum_some)
         self._reason = "faster"
         by_sql, by_reading = (f"{seconds * 1000:.1f}" for seconds in (summing, reading))
         self._timing = Note.of("timed", rows=TIMED_ROWS, by_sql=by_sql, streamed=by_reading)
@@ -155,9 +155,3 @@ class Trial:
 def streamed(place: Place, reason: Reason, detail: str | Note | None = None, tested: int = 0) -> Scanned:
     """No sums: the rows have to be read, for this reason."""
     return Scanned(None, Coverage(place.side, place.table, "stream", reason, detail, tested))
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
