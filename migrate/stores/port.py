@@ -127,6 +127,10 @@ class SumsReader(Protocol):
         """The rows of a small result, in the snapshot of the reader, which survives a statement that fails."""
         ...
 
+    def close(self) -> None:
+        """Free the connection; safe to call twice."""
+        ...
+
 
 @runtime_checkable
 class PositionedReader(Protocol):
@@ -134,6 +138,18 @@ class PositionedReader(Protocol):
 
     def position(self) -> str | None:
         """Where the reader's snapshot stands: another reader of the same source with an equal position has the same rows. None: it cannot be told."""
+        ...
+
+
+@runtime_checkable
+class SharingReader(Protocol):
+    """What a reader has besides where its database can show the snapshot of one connection to another one."""
+
+    def another(self) -> SumsReader:
+        """Open a reader of the same source in the snapshot of this one, which must be at rest; each is closed by itself.
+
+        Raises MigrateError where the server does not give one (a limit of connections, a pooler); this one goes on all the same.
+        """
         ...
 
 

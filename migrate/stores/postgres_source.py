@@ -33,6 +33,13 @@ from migrate.stores.postgres_errors import connect_faults
 from migrate.stores.postgres_keys import key_literal, parse_key, typed_values
 from migrate.stores.postgres_position import position_in
 from migrate.stores.postgres_read import Readout
+from migrate.stores.postgres_snapshot import (
+    READ_SETTINGS,
+    ExportedSnapshot,
+    PostgresSnapshot,
+    exported,
+    require_exportable,
+)
 from migrate.stores.postgres_types import PostgresColumn, Relation, literal, quote, stored_column
 from migrate.stores.predicates import KeyColumn, Ordering
 from migrate.stores.urls import parse_url, redacted, with_socket_folders
@@ -47,16 +54,6 @@ _TID_BITS: Final = 16
 _TABLE_CHUNK: Final = 1 << 24
 _BESIDE_CHUNK: Final = 1 << 22
 _TID_DTYPE: Final = np.dtype([("block", ">u4"), ("offset", ">u2")])
-_READ_SETTINGS: Final = {
-    "default_transaction_read_only": "on",
-    # A batch that has to be sorted stays in memory.
-    "work_mem": "64MB",
-    "lock_timeout": "30s",
-    # A scan that joins another one in the middle would break the physical order.
-    "synchronize_seqscans": "off",
-    # A policy that hides rows, behind a view too, makes the statement fail; else they would be missing from a run and from its verification alike.
-    "row_security": "off",
-}
 # numeric_dollar: other styles double percent signs in literals.
 _DIALECT: Final = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _ORDERING: Final = Ordering(row_values=True, nulls_first=False, literal=key_literal)
@@ -71,25 +68,6 @@ def open_source(spec: SourceSpec) -> PostgresSource:
         EnvironmentFault: the database cannot be reached.
     """
     return PostgresSource(spec)
-
-
-class PostgresSnapshot:
-    """A transaction that exports its snapshot; readers must open before it is closed, and keep what they have after."""
-
-    shared = True
-
-    def __init__(self, url: sa.URL) -> None:
-        self._connection = PostgresConnection(url, _READ_SETTINGS)
-        try:
-            self._connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            self.identifier = str(self._connection.rows("SELECT pg_export_snapshot()")[0][0])
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        """End it."""
-        self._connection.close()
 
 
 class PostgresSource:
@@ -152,10 +130,10 @@ class PostgresReader:
     def __init__(self, source: PostgresSource, snapshot: AbstractSnapshot | None) -> None:
         self._source = source
         self._relation = source.relation
-        self._connection = PostgresConnection(source.url, _READ_SETTINGS)
+        self._connection = PostgresConnection(source.url, READ_SETTINGS)
         try:
             self._connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            if isinstance(snapshot, PostgresSnapshot):
+            if isinstance(snapshot, PostgresSnapshot | ExportedSnapshot):
                 self._connection.run(f"SET TRANSACTION SNAPSHOT '{snapshot.identifier}'")
             # Takes the snapshot now, and not with the first read.
             self._connection.rows("SELECT 1")
@@ -240,8 +218,16 @@ class PostgresReader:
             yield
         except MigrateError:
             self._connection.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            # It is still set, and in it no snapshot can be exported.
+            self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
             raise
         self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+    def another(self) -> PostgresReader:
+        """Open a reader in the snapshot of this one."""
+        with self._undone():
+            require_exportable(self._connection)
+        return PostgresReader(self._source, ExportedSnapshot(exported(self._connection)))
 
     def now(self) -> str:
         """The server's clock in UTC."""

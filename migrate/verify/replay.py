@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from migrate.engine.lookups import file_lookups, table_lookups
 from migrate.engine.plan import Plan
-from migrate.errors import DataError
+from migrate.errors import DataError, Interrupted, MigrateError
 from migrate.mapping.transformer import Mapped, Transformer
 from migrate.stores.opening import open_source
-from migrate.stores.port import PositionedReader, SumsReader
+from migrate.stores.port import PositionedReader, SharingReader, SumsReader
 from migrate.values import Key, KeyRange
 from migrate.verify.spread import at_once_here, spread_over
 
@@ -60,6 +60,18 @@ class Replay:
     def sums_reader(self) -> SumsReader | None:
         """The reader, where its database can be asked for sums of its own in the same snapshot."""
         return self._reader if isinstance(self._reader, SumsReader) else None
+
+    def sums_reader_beside(self) -> SumsReader | None:
+        """Another one in the same snapshot, for a thread beside a walk that has not begun; None where there is none to be had. Who asks closes it."""
+        if not isinstance(self._reader, SharingReader):
+            return None
+        try:
+            return self._reader.another()
+        except Interrupted:
+            raise
+        except MigrateError:
+            # A server without a place for one more, a pooler that gives another server: nothing that would matter to the reader that is there.
+            return None
 
     def now(self) -> str:
         """The source's clock."""

@@ -6,10 +6,11 @@ that a source that moves accuses nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from migrate.engine.plan import Plan
@@ -17,6 +18,7 @@ from migrate.errors import ConnectionLost, Interrupted, MigrateError
 from migrate.mapping.totals import ProgramTotal
 from migrate.stores.port import Origin, SumsReader
 from migrate.units import count_text
+from migrate.verify.beside import Watch, beside
 from migrate.verify.notes import Note
 from migrate.verify.replay import Replay
 from migrate.verify.source_questions import (
@@ -65,19 +67,29 @@ class SourceTotals:
         """For the rows of one walk."""
         return ReadTotals(self._asked, self._plan.source_shape)
 
-    def ask_ahead(self, watch: Callable[[str, int], None]) -> None:
-        """Ask what can be asked before the walk, while the database has little else to do: each question in the form that is cheapest.
+    @contextmanager
+    def asked_ahead(self, replay: Replay, watch: Watch) -> Iterator[Watch]:
+        """Ask what can be asked while the walk in the block runs, where the source shares its snapshot with a connection more; elsewhere before it.
 
-        Where texts are added up, that may be one that takes all of them for numbers: it can confirm what is read, and never doubts it.
-        Raises ConnectionLost, and what `watch` raises.
+        Each question is put in the form that is cheapest. Where texts are added up, that may be one that takes all of them for numbers: it can
+        confirm what is read, and never doubts it. Gives what the walk has to call for `watch`. Raises ConnectionLost, and what `watch` raises.
         """
-        if self._reader is None or self._origin is None:
+        second = replay.sums_reader_beside() if self._asked.questions else None
+        if second is None:
+            self._ask_ahead(self._reader, watch)
+            yield watch
+            return
+        with closing(second), beside(partial(self._ask_ahead, second), watch) as heard:
+            yield heard
+
+    def _ask_ahead(self, reader: SumsReader | None, watch: Watch) -> None:
+        if reader is None or self._origin is None:
             return
         for at, question in enumerate(self._asked.questions):
             watch("source", 0)
             # What fails is asked again afterwards, and noted then.
             with _noting([]):
-                found = self._summed(self._reader, self._origin, question, strict=self._strictly(question))
+                found = self._summed(reader, self._origin, question, strict=self._strictly(question))
                 if found is not None:
                     self._ahead[at] = found
 
@@ -93,7 +105,7 @@ class SourceTotals:
                 answers.rows = (self._rows(self._reader, self._origin, answers), read.kept)
         return answers
 
-    def again(self, replay: Replay, watch: Callable[[str, int], None]) -> Answers:
+    def again(self, replay: Replay, watch: Watch) -> Answers:
         """Walk the source once more, and ask it again."""
         self._ahead.clear()
         with closing(self.read()) as read, closing(Totals(self._totals)) as totals:

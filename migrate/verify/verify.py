@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -185,9 +185,9 @@ class _Verifier:
         # Whatever keeps one side from being walked, the other one does not wait for it.
         def walk_source() -> None:
             with attending(source.meetings, "source"):
-                if opened.pieces.found(SOURCE) is None:
-                    opened.own.ask_ahead(self._watch)
-                source.walk(opened.replay, self._watch, pool, opened.pieces)
+                asking = opened.own.asked_ahead(opened.replay, self._watch)
+                with nullcontext(self._watch) if opened.pieces.found(SOURCE) is not None else asking as watch:
+                    source.walk(opened.replay, watch, pool, opened.pieces)
 
         def walk_target() -> None:
             with attending(target.meetings, "target"):
