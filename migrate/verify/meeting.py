@@ -24,7 +24,7 @@ from migrate.checksum.vectorised import key_hashes, row_digests
 from migrate.verify.buckets import BucketSums, Sorted, buckets_of_hashes
 from migrate.verify.verdict import SideName
 
-ROOM: Final = 8 * 2**20
+ROOM: Final = 6 * 2**20
 """Bytes of rows that wait on each side. A run of several workers leaves a table in an order that is the source's but for a few batches."""
 _IN_VAIN: Final = 8 * ROOM
 """So many bytes that waited for nothing, and more than met: the two sides are in different orders, and nobody waits any more."""
@@ -197,7 +197,7 @@ class _Rows:
         # By hash, so that two of these are searched in each other's order.
         self._places: Places = np.argsort(hashes)
         self._hashes = hashes[self._places]
-        self.size = rows.nbytes
+        self._bytes = rows.nbytes / max(1, rows.num_rows)
 
     def split(self, some: Mask | None) -> list[_Rows]:
         """Take some of the rows out, before any has met another (None: none of them)."""
@@ -207,6 +207,11 @@ class _Rows:
         taken = _Rows(self.side, _taken(self._rows, self._places[apart]), self._hashes[apart])
         self._drop(np.flatnonzero(apart))
         return [taken]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they have; twice as many may be held."""
+        return int(self._bytes * self.count)
 
     @property
     def count(self) -> int:
@@ -224,11 +229,10 @@ class _Rows:
         same = likeness.same(_taken(self._rows, self._places[mine]), _taken(other._rows, other._places[theirs]))
         if same is not None:
             mine, theirs = mine[same], theirs[same]
-        hashes, share = self._hashes[mine], len(mine) / max(1, self.count)
-        size = int(self.size * share)
+        hashes = self._hashes[mine]
         self._drop(mine)
         other._drop(theirs)
-        return hashes, size
+        return hashes, int(self._bytes * len(hashes))
 
     def remaining(self) -> tuple[pa.Table, npt.NDArray[np.uint64]]:
         """The rows and the hashes of their keys."""
@@ -237,10 +241,9 @@ class _Rows:
     def _drop(self, at: Places) -> None:
         self._places = np.delete(self._places, at)
         self._hashes = np.delete(self._hashes, at)
-        if 0 < 4 * self.count <= self._rows.num_rows:
-            # The few that are left do not hold the memory of all.
+        if 0 < 2 * self.count <= self._rows.num_rows:
+            # Those that are left do not hold the memory of all.
             self._rows, self._places = _taken(self._rows, self._places), np.arange(self.count)
-            self.size = self._rows.nbytes
 
 
 def _matching(mine: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> tuple[Places, Places]:
