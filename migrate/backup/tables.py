@@ -21,8 +21,7 @@ from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, ROW_NUMBER, AbstractSnapshot, SourceReader, SourceStore
 from migrate.stores.urls import redacted
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
-from migrate.verify.stored import split_unreadable
-from migrate.verify.unread import is_unreadable
+from migrate.verify.unread import is_unreadable, split_unreadable
 from migrate.write.scope import rows_in_scope
 
 CHUNK_BYTES: Final = 2 * 2**20

@@ -19,7 +19,7 @@ from migrate.ledger.connection import Ledger
 from migrate.mapping.reader import read_mapping
 from migrate.signing.keys import read_public_key
 from migrate.stores.opening import open_target
-from migrate.verify.scans import Watch, unwatched
+from migrate.verify.both import Watch, unwatched
 from migrate.verify.stored import Stored
 from migrate.write.target import WriteTarget
 

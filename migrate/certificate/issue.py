@@ -34,7 +34,7 @@ from migrate.mapping.totals import compile_totals
 from migrate.signing.canonical import canonical_digest, canonical_json
 from migrate.signing.keys import PRIVATE_MODE, key_id, read_private_key
 from migrate.signing.note import Checkpoint
-from migrate.verify.scans import Watch, unwatched
+from migrate.verify.both import Watch, unwatched
 from migrate.verify.verdict import Verification
 from migrate.verify.verify import VerifyOptions, verify_plan
 

@@ -17,7 +17,7 @@ from migrate.cli.watching import Watcher
 from migrate.errors import EnvironmentFault, InputError, StateError
 
 if TYPE_CHECKING:
-    from migrate.verify.scans import Watch
+    from migrate.verify.both import Watch
     from migrate.verify.verdict import Verification
 
     Compare = Callable[[Watch], Verification]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from migrate.engine.jobs import Job, UnitsJob
 from migrate.mapping.duck import connect, quoted
-from migrate.mapping.transformer import Mapped
+from migrate.mapping.mapped import Mapped
 from migrate.stores.port import ANOMALY
 from migrate.write.rows import UNIT, Aside
 from migrate.write.settle import REJECT_SCHEMA, unit_text

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from migrate.engine.lookups import file_lookups, table_lookups
 from migrate.engine.plan import Plan
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.mapped import Mapped
+from migrate.mapping.transformer import Transformer
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, SourceReader
 from migrate.values import KeyRange

@@ -28,7 +28,8 @@ from migrate.ledger.connection import Ledger
 from migrate.ledger.counts import Counts
 from migrate.ledger.lease import Lease, Steering, register_worker
 from migrate.ledger.runs import entry_from_row
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.mapped import Mapped
+from migrate.mapping.transformer import Transformer
 from migrate.stores.port import SourceReader, TargetSession
 from migrate.write.claims import Claims
 from migrate.write.pending import encode_pending

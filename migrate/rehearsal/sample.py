@@ -19,7 +19,8 @@ from migrate.stores.opening import open_source
 from migrate.stores.port import SourceReader
 from migrate.units import parse_share
 from migrate.values import KeyRange, SourceSample
-from migrate.verify.replay import CHUNK_BYTES, Replay
+from migrate.verify.both import CHUNK_BYTES
+from migrate.verify.replay import Replay
 
 Wanted = int | Decimal
 """How large a sample is to be: so many rows, or such a share of all."""

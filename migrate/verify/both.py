@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias
 
 from migrate.errors import Interrupted, MigrateError
 from migrate.verify.notes import Note, NotVerified
+
+CHUNK_BYTES: Final = 2 * 2**20
+"""About how much of a side is read at a time."""
+
+Watch: TypeAlias = Callable[[str, int], None]
+"""Hears of which side (`source`, `target`) so many more rows were read; called by several threads, and may raise to stop."""
+
+
+def unwatched(_side: str, _rows: int) -> None:
+    """Nobody watches."""
 
 
 def walk_both(source: Callable[[], None], target: Callable[[], None]) -> list[NotVerified]:

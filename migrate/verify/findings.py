@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from migrate.verify.notes import Note, NotVerified
 from migrate.verify.scans import SourceScan, TargetScan
 from migrate.verify.units import Unit, unit_name
 from migrate.verify.unread import unreadable
-from migrate.verify.verdict import KINDS, Recorded, SideName, TargetResult, TotalDifference, Verdict, worst
+from migrate.verify.verdict import KINDS, Recorded, TargetResult, TotalDifference, Verdict, unsteady, worst
 from migrate.write.target import WriteTarget
 
 _SHOWN = 20
@@ -142,13 +142,3 @@ def _recorded(derived: set[str], log: Log) -> Recorded:
         tuple(only_recorded[:_SHOWN]),
         len(only_derived) + len(only_recorded),
     )
-
-
-def unsteady(sides: Sequence[SideName], target: str | Note) -> list[NotVerified]:
-    """Of sides whose rows were others when they were read a second time: which of the two readings is true, nobody knows.
-
-    Both: one of them at least, and it cannot be told which.
-    """
-    names: dict[SideName, str | Note] = {"source": Note.of("the_source"), "target": target}
-    what = [names[side] for side in sides] if len(sides) < len(names) else [Note.of("either_side")]
-    return [NotVerified(each, Note.of("unsteady")) for each in what]

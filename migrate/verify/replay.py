@@ -16,10 +16,12 @@ import pyarrow as pa
 from migrate.engine.lookups import file_lookups, table_lookups
 from migrate.engine.plan import Plan
 from migrate.errors import DataError, Interrupted, MigrateError
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.mapped import Mapped
+from migrate.mapping.transformer import Transformer
 from migrate.stores.opening import open_source
 from migrate.stores.port import PositionedReader, SharingReader, SumsReader
 from migrate.values import Key, KeyRange
+from migrate.verify.both import CHUNK_BYTES
 from migrate.verify.spread import at_once_here, spread_over
 
 R = TypeVar("R")
@@ -27,7 +29,6 @@ R = TypeVar("R")
 Look: TypeAlias = Callable[[pa.Table], None]
 """Gets source rows as they were read, with `ANOMALY`."""
 
-CHUNK_BYTES: Final = 2 * 2**20
 _RANGE_ROWS: Final = 8_192
 _MOST_PICKED: Final = 1_000
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.engine.plan import Plan
+from migrate.mapping.mapped import ORDINAL, ROWS, Mapped
 from migrate.mapping.stages import UNIT
 from migrate.mapping.totals import ProgramTotal
-from migrate.mapping.transformer import ORDINAL, ROWS, Mapped
+from migrate.verify.both import Watch
 from migrate.verify.buckets import BY_HASH, BucketSums, Sorted, Sorting, bits_for, digested
 from migrate.verify.meeting import ByEncoding, Meeting
 from migrate.verify.notes import Note
@@ -45,15 +46,8 @@ from migrate.verify.unread import UnreadTally
 from migrate.verify.verdict import Coverage, SideName
 from migrate.write.target import WriteTarget
 
-Watch: TypeAlias = Callable[[str, int], None]
-"""Hears of which side (`source`, `target`) so many more rows were read; called by several threads, and may raise to stop."""
-
 Keep: TypeAlias = Callable[[WriteTarget, pa.Table], None]
 """Gets the stored rows of each target as they are read, one target after the other; called by the thread that reads them."""
-
-
-def unwatched(_side: str, _rows: int) -> None:
-    """Nobody watches."""
 
 
 def kept_nowhere(_target: WriteTarget, _rows: pa.Table) -> None:

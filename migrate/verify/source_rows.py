@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from migrate.mapping import cleaners
 from migrate.mapping.duck import connect, quoted
+from migrate.mapping.mapped import Mapped
 from migrate.mapping.stages import UNIT
-from migrate.mapping.transformer import Mapped
 from migrate.stores.port import ANOMALY
 from migrate.values import TableShape
 from migrate.verify.source_forms import DateForm, NumberForm

@@ -14,9 +14,9 @@ from migrate.mapping.scope import scope_equality
 from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, PositionedReader
 from migrate.values import SourceSpec
-from migrate.verify.replay import CHUNK_BYTES
+from migrate.verify.both import CHUNK_BYTES
 from migrate.verify.sql_scan import Place, Scan, Scanned, Trial, sql_trial, streamed
-from migrate.verify.unread import is_unreadable
+from migrate.verify.unread import is_unreadable, split_unreadable
 from migrate.write.target import WriteTarget
 
 _ROWS = "stored"
@@ -112,10 +112,3 @@ def _equality(target: WriteTarget) -> tuple[str, str] | None:
     found = None if target.scope_sql is None else scope_equality(target.scope_sql)
     known = dict(target.contract.columns)
     return found if found is not None and found[0] in known and known[found[0]].kind == "text" else None
-
-
-def split_unreadable(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The rows that were read whole, and those of which something could not be read without loss; both with `ANOMALY`."""
-    if rows[ANOMALY].null_count == rows.num_rows:
-        return rows, rows.slice(0, 0)
-    return rows.filter(pc.is_null(rows[ANOMALY])), rows.filter(pc.is_valid(rows[ANOMALY]))

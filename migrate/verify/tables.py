@@ -17,21 +17,17 @@ from migrate.stores.opening import open_source
 from migrate.stores.port import ANOMALY, ROW_NUMBER
 from migrate.stores.urls import dialect_of, parse_url, redacted, sqlite_path
 from migrate.values import Column, LogicalType, SourceSpec, TableShape
-from migrate.verify.both import walk_both
+from migrate.verify.both import CHUNK_BYTES, Watch, unwatched, walk_both
 from migrate.verify.buckets import BucketSums, SortedBy, Sorting, bits_for, digested
 from migrate.verify.compare import Compared, Comparison, Listing, Subject
-from migrate.verify.findings import unsteady
 from migrate.verify.meeting import ByEncoding, Meeting
 from migrate.verify.notes import Note, NotVerified
 from migrate.verify.records import RECORD, ByRecord, Records, records_of
-from migrate.verify.replay import CHUNK_BYTES
 from migrate.verify.rows import Kept, Parts
-from migrate.verify.scans import Watch, unwatched
 from migrate.verify.shown import Shown
 from migrate.verify.sql_scan import Place, Scan, Scanned, Trial, sql_trial, streamed
-from migrate.verify.stored import split_unreadable
-from migrate.verify.unread import UnreadTally, unreadable
-from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, worst
+from migrate.verify.unread import UnreadTally, split_unreadable, unreadable
+from migrate.verify.verdict import KINDS, Coverage, SideName, TargetResult, Verdict, Verification, unsteady, worst
 from migrate.verify.widening import common_type, widened
 
 _ONLY_SOURCE: Final = Note.of("only_source")

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.mapping.mapped import ORDINAL, Mapped
 from migrate.mapping.stages import UNIT
-from migrate.mapping.transformer import ORDINAL, Mapped
 from migrate.stores.typed_keys import dump_key
 from migrate.values import Key
 

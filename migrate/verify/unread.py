@@ -158,3 +158,10 @@ class UnreadRows:
 def is_unreadable(name: str, value: object, reason: str) -> bool:
     """Whether a column may be the one that could not be read: it came as NULL, and the reason names it."""
     return value is None and name in reason
+
+
+def split_unreadable(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows that were read whole, and those of which something could not be read without loss; both with `ANOMALY`."""
+    if rows[ANOMALY].null_count == rows.num_rows:
+        return rows, rows.slice(0, 0)
+    return rows.filter(pc.is_null(rows[ANOMALY])), rows.filter(pc.is_valid(rows[ANOMALY]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -295,3 +295,13 @@ class Verification:
             "coverage": [each.to_json() for each in self.coverage],
             "live": None if self.live is None else self.live.to_json(),
         }
+
+
+def unsteady(sides: Sequence[SideName], target: str | Note) -> list[NotVerified]:
+    """Of sides whose rows were others when they were read a second time: which of the two readings is true, nobody knows.
+
+    Both: one of them at least, and it cannot be told which.
+    """
+    names: dict[SideName, str | Note] = {"source": Note.of("the_source"), "target": target}
+    what = [names[side] for side in sides] if len(sides) < len(names) else [Note.of("either_side")]
+    return [NotVerified(each, Note.of("unsteady")) for each in what]

@@ -25,11 +25,11 @@ from migrate.errors import EnvironmentFault, InputError
 from migrate.mapping.totals import compile_totals
 from migrate.stores.urls import parse_url, redacted
 from migrate.units import count_text, rows_text
-from migrate.verify.both import walk_both
+from migrate.verify.both import Watch, unwatched, walk_both
 from migrate.verify.claims import Standing
 from migrate.verify.compare import Compared, Comparison, Listing, MappingRules, Subject
 from migrate.verify.contests import Contests
-from migrate.verify.findings import Evidence, Findings, unsteady
+from migrate.verify.findings import Evidence, Findings
 from migrate.verify.halves import can_be_halved, half_written
 from migrate.verify.ledger import Log, log_of
 from migrate.verify.live import Keys, Looked, settled
@@ -37,17 +37,7 @@ from migrate.verify.notes import Note, NotVerified
 from migrate.verify.pieces import SOURCE, Pieces, pieces_of
 from migrate.verify.replay import Replay
 from migrate.verify.rows import Kept, Parts
-from migrate.verify.scans import (
-    Keep,
-    SourceScan,
-    TargetScan,
-    Watch,
-    attending,
-    kept_again,
-    kept_nowhere,
-    let_meet,
-    unwatched,
-)
+from migrate.verify.scans import Keep, SourceScan, TargetScan, attending, kept_again, kept_nowhere, let_meet
 from migrate.verify.second_driver import second_opinion
 from migrate.verify.source_totals import SourceTotals
 from migrate.verify.spread import at_once_here
@@ -56,7 +46,7 @@ from migrate.verify.state import StateAt
 from migrate.verify.stored import Stored
 from migrate.verify.totals import Totals
 from migrate.verify.units import Unit, UnitFields, UnitSet, with_units
-from migrate.verify.verdict import Coverage, Verification
+from migrate.verify.verdict import Coverage, Verification, unsteady
 from migrate.write.target import WriteTarget
 
 MOST_DIFFERENCES = 100

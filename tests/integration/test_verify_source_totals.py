@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.mapped import Mapped
+from migrate.mapping.transformer import Transformer
 from migrate.stores.mariadb_source import MariaReader
 from migrate.stores.postgres_source import PostgresReader
 from migrate.stores.sqlite_reader import SqliteReader
-from migrate.verify.findings import unsteady
-from migrate.verify.verdict import Verification
+from migrate.verify.verdict import Verification, unsteady
 from migrate.verify.verify import VerifyOptions, verify_plan
 from tests.rig.database import Database
 from tests.rig.schedule import plan_of, run_scheduled

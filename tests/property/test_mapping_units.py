@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrate.mapping.compile import compile_mapping
+from migrate.mapping.mapped import Mapped
 from migrate.mapping.program import Program
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.transformer import Transformer
 from tests.unit.mapping.harness import INTEGER, MONEY, TEXT, assert_complete, column, mapping_of, table
 
 LISTS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from migrate.mapping.compile import compile_mapping
+from migrate.mapping.mapped import Mapped
 from migrate.mapping.model import Mapping
 from migrate.mapping.program import Program
 from migrate.mapping.reader import parse_mapping
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.transformer import Transformer
 from migrate.mapping.types import parse_type
 from migrate.values import Column, LogicalType, TableShape, UniqueKey
 

@@ -17,9 +17,10 @@ from migrate.invoice.schema import METADATA
 from migrate.mapping.checking import check_mapping
 from migrate.mapping.compile import compile_mapping
 from migrate.mapping.lookups import load_file_lookup
+from migrate.mapping.mapped import Mapped
 from migrate.mapping.program import Program
 from migrate.mapping.reader import read_mapping
-from migrate.mapping.transformer import Mapped, Transformer
+from migrate.mapping.transformer import Transformer
 from migrate.stores.opening import open_source, open_target
 from migrate.values import KeyRange
 from tests.unit.mapping.harness import assert_complete

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from migrate.mapping.transformer import ORDINAL
+from migrate.mapping.mapped import ORDINAL
 from migrate.verify.claims import Claimant, in_claiming_order
 from migrate.verify.units import UNIT_PREFIX, VERSION_PREFIX, UnitSet, unit_name, unit_versions, units_of
 
