@@ -1,6 +1,7 @@
 """Which rows of two tables are the same, value by value: at a fraction of what their encodings cost, and never on the word of a hash.
 
-Pure. It may miss rows that are the same (other spaces behind a padded text, two NaN), and calls none the same of which `encoding` says otherwise.
+Pure. It may miss rows that are the same (other spaces behind a padded text, two NaN). It never calls two rows the same of which `encoding` says
+otherwise, or of which only one has an encoding; of two that have none it may.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _WRITTEN: Final = frozenset({"uuid", "json"})
 
 
 def same_rows(one: pa.Table, other: pa.Table, contract: Contract) -> Mask | None:
-    """For each row of `one`, whether the row at its place in `other` is the same (None: all are); then their encodings are equal, if it has one.
+    """For each row of `one`, whether the row at its place in `other` is the same (None: all are): either both have one encoding, or neither has any.
 
-    Both have the contract's columns in their Arrow types, and equally many rows. `without_encoding` tells the rest.
+    Both have the contract's columns in their Arrow types, and equally many rows. `without_encoding`, of one of them, tells which it is.
     """
     apart: Mask | None = None
     for name, logical in contract.columns:
@@ -43,11 +44,12 @@ def _apart(logical: LogicalType, one: pa.Array, other: pa.Array) -> Mask | None:
     if one.type != other.type:
         # Two widths of one type: whoever encodes them finds them equal.
         return np.ones(len(one), np.bool_)
-    if _is_written(logical, one):
-        one, other = canonical_texts(logical, one), canonical_texts(logical, other)
     if one.equals(other):
         return None
+    # NULL is decided on the raw values: a value without a canonical text is none.
     both_null = pc.and_(one.is_null(), other.is_null())
+    if _is_written(logical, one):
+        one, other = canonical_texts(logical, one), canonical_texts(logical, other)
     return ~_mask(pc.or_(pc.fill_null(pc.equal(one, other), False), both_null))
 
 

@@ -134,6 +134,11 @@ def _encode(rows: pa.Table, columns: ContractColumns, nonce: str) -> tuple[pa.Ar
 # ---------------------------------------------------------------- does the table fit the contract?
 
 
+def require_contract(rows: pa.Table, contract: Contract) -> None:
+    """Raise InputError if the table does not have the contract's columns in their Arrow types."""
+    _check(rows.schema, contract.columns)
+
+
 def _check(schema: pa.Schema, columns: ContractColumns) -> None:
     for name, logical in columns:
         places = schema.get_all_field_indices(name)

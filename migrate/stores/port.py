@@ -148,7 +148,8 @@ class SharingReader(Protocol):
     def another(self) -> SumsReader:
         """Open a reader of the same source in the snapshot of this one, which must be at rest; each is closed by itself.
 
-        Raises MigrateError where the server does not give one (a limit of connections, a pooler); this one goes on all the same.
+        Raises MigrateError where the server does not give one (a limit of connections, a pooler, no right to show it); this one goes on all the
+        same. Only where showing the snapshot itself fails (the server's disk is full) it is at its end, and says so when it is read.
         """
         ...
 

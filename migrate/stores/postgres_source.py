@@ -221,6 +221,10 @@ class PostgresReader:
             # It is still set, and in it no snapshot can be exported.
             self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
             raise
+        except GeneratorExit:
+            # Whoever reads the rows has enough of them.
+            self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+            raise
         self._connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
     def another(self) -> PostgresReader:

@@ -23,7 +23,7 @@ from migrate.verify.holders import Holder, Holders, complete
 from migrate.verify.orphans import Expected, Parent, Parents
 from migrate.verify.replay import Replay
 from migrate.verify.rows import KEY, ROW, Parts, shares_key
-from migrate.verify.units import Unit, UnitFields, row_versions, unit_versions, units_of, with_units
+from migrate.verify.units import Unit, UnitFields, Version, row_versions, unit_versions, units_of, with_units
 from migrate.write.target import WriteTarget
 
 
@@ -93,7 +93,10 @@ class Contests:
         whole = _whole(source, target.key)
         self._claims.refused |= set(self._units(source, ~whole))
         shared, absent = shares_key(source) & whole, _absent(source, parts, number) & whole
-        self._add_orphans(target, source, (shared | absent) & ~_stands(source, parts, number), parents)
+        stored = parts.read("target", number)
+        self._add_orphans(
+            target, source.filter(pa.array((shared | absent) & ~_stands(source, stored))), stored, parents
+        )
         for each in self._claimants(target, source, np.flatnonzero(shared)):
             self._claims.keys[target.name, each.key].append(each)
         places = np.flatnonzero(shared | absent)
@@ -103,15 +106,14 @@ class Contests:
         self._met[target.name] += [_Met(one, each) for one, each in zip(claimants, found, strict=True)]
         values.add(asked)
 
-    def _add_orphans(
-        self, target: WriteTarget, source: pa.Table, mask: npt.NDArray[np.bool_], parents: Parents
-    ) -> None:
-        """A row that stands there has, or had, its parent."""
-        rows = source.filter(pa.array(mask))
+    def _add_orphans(self, target: WriteTarget, rows: pa.Table, stored: pa.Table | None, parents: Parents) -> None:
+        """Of rows that do not stand there (one that does has, or had, its parent); one in whose place a greater version is stored needs none."""
         found = list(parents.missing_for(rows))
-        claimants = self._claimants(target, rows, np.array([place for place, _ in found], np.int64))
-        for claimant, (_, parent) in zip(claimants, found, strict=True):
-            self._orphans[parent].append(claimant)
+        places = np.array([place for place, _ in found], np.int64)
+        needed = ~_outdated(target, rows.take(pa.array(places)), stored)
+        for claimant, (_, parent), needs in zip(self._claimants(target, rows, places), found, needed, strict=True):
+            if needs:
+                self._orphans[parent].append(claimant)
 
     def _add_values(self, target: WriteTarget, parts: Parts, values: _SharedValues) -> None:
         """Rows that are not there and have a unique value in common: the row that should hold it is not there to be asked for."""
@@ -228,8 +230,18 @@ def _absent(source: pa.Table, parts: Parts, number: int) -> npt.NDArray[np.bool_
     return ~there
 
 
-def _stands(source: pa.Table, parts: Parts, number: int) -> npt.NDArray[np.bool_]:
-    stored = parts.read("target", number)
+def _stands(source: pa.Table, stored: pa.Table | None) -> npt.NDArray[np.bool_]:
     if stored is None:
         return np.zeros(source.num_rows, np.bool_)
     return np.asarray(pc.is_in(source[ROW], value_set=stored[ROW].combine_chunks()))
+
+
+def _outdated(target: WriteTarget, source: pa.Table, stored: pa.Table | None) -> npt.NDArray[np.bool_]:
+    """Under `newer`, rows under whose key a greater version is stored."""
+    if stored is None or target.version_field is None:
+        return np.zeros(source.num_rows, np.bool_)
+    there: dict[bytes, Version] = dict(
+        zip(stored[KEY].to_pylist(), row_versions(stored, target.version_field), strict=True)
+    )
+    mine = zip(source[KEY].to_pylist(), row_versions(source, target.version_field), strict=True)
+    return np.array([key in there and version > there[key] for key, version in mine], np.bool_)

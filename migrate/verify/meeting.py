@@ -1,7 +1,8 @@
 """Both sides of one table while they are read: rows that meet the same row of the other side are compared value by value, and need no digest.
 
 A row waits for its like as long as there is room. What finds none is summed up by its digest, as all rows are where nobody meets. So the two
-sums differ by exactly what the two sides differ by, whatever met and whatever did not: it is a matter of cost, and decides nothing.
+sums differ by exactly what the two sides differ by, whatever met and whatever did not, as long as nothing meets that is not the same: that is
+for `Likeness` to say.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ import pyarrow as pa
 from migrate.checksum.alike import same_rows, without_encoding
 from migrate.checksum.contract import Contract
 from migrate.checksum.hashing import Mask
-from migrate.checksum.vectorised import key_hashes, row_digests
+from migrate.checksum.vectorised import key_hashes, require_contract, row_digests
 from migrate.verify.buckets import BucketSums, Sorted, buckets_of_hashes
 from migrate.verify.verdict import SideName
 
 ROOM: Final = 6 * 2**20
-"""Bytes of rows that wait on each side. A run of several workers leaves a table in an order that is the source's but for a few batches."""
+"""About how many bytes of rows wait on each side. A run of several workers leaves a table in an order that is the source's but for a few batches."""
+_MOST_PIECES: Final = 64
+"""In how many pieces they wait: each new one is looked for in all of them."""
 _IN_VAIN: Final = 8 * ROOM
-"""So many bytes that waited for nothing, and more than met: the two sides are in different orders, and nobody waits any more."""
+"""So many bytes that were summed up after they had waited, and more than met: the two sides are in different orders, and nobody waits any more."""
+_PLACE_BYTES: Final = 16
 
 Places: TypeAlias = npt.NDArray[np.int64]
 
@@ -40,11 +44,11 @@ class Likeness(Protocol):
         ...
 
     def same(self, one: pa.Table, other: pa.Table) -> Mask | None:
-        """For each row, whether the one at its place in the other table is the same, if it has an encoding (None: all are)."""
+        """For each row, whether the one at its place in the other table is the same: both have one encoding, or neither has any (None: all are)."""
         ...
 
     def without_encoding(self, rows: pa.Table) -> Mask | None:
-        """Which rows have no encoding, and are therefore the same as none (None: all have one)."""
+        """Which rows have no encoding (None: all have one)."""
         ...
 
     def digests(self, rows: pa.Table) -> pa.Array:
@@ -60,7 +64,8 @@ class ByEncoding:
     nonce: str
 
     def hashes(self, rows: pa.Table) -> npt.NDArray[np.uint64]:
-        """See Likeness."""
+        """See Likeness. Raises InputError for rows that are not in the contract's types."""
+        require_contract(rows, self.contract)
         return key_hashes(rows, [name for name, _ in self.contract.key_columns], self.contract)
 
     def same(self, one: pa.Table, other: pa.Table) -> Mask | None:
@@ -79,7 +84,7 @@ class ByEncoding:
 class Meeting:
     """Adds up both sides of one table; each adds its rows from any threads and says when there are no more.
 
-    `sums`: those of both sides, sorted by hash; they are whole once both sides have left.
+    `sums`: those of both sides, sorted by hash; they are whole once nobody attends any more.
     """
 
     def __init__(self, likeness: Likeness, sums: Mapping[SideName, BucketSums]) -> None:
@@ -95,7 +100,7 @@ class Meeting:
 
     @contextmanager
     def attended(self, side: SideName) -> Iterator[None]:
-        """For the time in which a side adds its rows, or longer. One that fails keeps nobody waiting."""
+        """For the time in which a side adds its rows; it may be left more than once. One that fails keeps nobody waiting."""
         try:
             yield
         except BaseException:
@@ -109,7 +114,7 @@ class Meeting:
         if not rows.num_rows:
             return
         mine = _Rows(side, rows, self._likeness.hashes(rows))
-        # Of rows that are the same it is enough to look at one.
+        # What is the same has no encoding on either side or on both, so that it is enough to look at one.
         rest = mine.split(self._likeness.without_encoding(rows)) if side == "source" else []
         with self._changed:
             self._meet(mine)
@@ -142,8 +147,8 @@ class Meeting:
             return [mine]
         ours.append(mine)
         gone: list[_Rows] = []
-        while _size(ours) > ROOM and not self._over and _other(mine.side) not in self._left:
-            if _size(theirs) <= ROOM:
+        while self._is_full(ours) and not self._over and not self._left:
+            if len(ours) <= _MOST_PIECES and not self._is_full(theirs):
                 # The other side is behind, and reads on.
                 self._changed.wait()
                 continue
@@ -153,6 +158,9 @@ class Meeting:
             self._changed.notify_all()
             self._over = self._in_vain > max(_IN_VAIN, self._met)
         return gone + (self._all_of(*self._waiting) if self._over else [])
+
+    def _is_full(self, waiting: deque[_Rows]) -> bool:
+        return len(waiting) > _MOST_PIECES or sum(each.size for each in waiting) > ROOM
 
     def _leave(self, side: SideName) -> None:
         """Nobody waits for this side any more."""
@@ -184,10 +192,6 @@ def _other(side: SideName) -> SideName:
     return "target" if side == "source" else "source"
 
 
-def _size(waiting: deque[_Rows]) -> int:
-    return sum(each.size for each in waiting)
-
-
 class _Rows:
     """Rows of one side that met nobody so far."""
 
@@ -197,7 +201,7 @@ class _Rows:
         # By hash, so that two of these are searched in each other's order.
         self._places: Places = np.argsort(hashes)
         self._hashes = hashes[self._places]
-        self._bytes = rows.nbytes / max(1, rows.num_rows)
+        self._bytes = _bytes_each(rows)
 
     def split(self, some: Mask | None) -> list[_Rows]:
         """Take some of the rows out, before any has met another (None: none of them)."""
@@ -242,14 +246,24 @@ class _Rows:
         self._places = np.delete(self._places, at)
         self._hashes = np.delete(self._hashes, at)
         if 0 < 2 * self.count <= self._rows.num_rows:
-            # Those that are left do not hold the memory of all.
-            self._rows, self._places = _taken(self._rows, self._places), np.arange(self.count)
+            # By a copy: a slice would hold all the same.
+            self._rows, self._places = self._rows.take(pa.array(self._places)), np.arange(self.count)
+            self._bytes = _bytes_each(self._rows)
+
+
+def _bytes_each(rows: pa.Table) -> float:
+    """What a row takes on the average, with its place and its hash."""
+    return float(rows.nbytes / max(1, rows.num_rows)) + _PLACE_BYTES
 
 
 def _matching(mine: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> tuple[Places, Places]:
     """Places of equal hashes in two ascending lists; of equal ones within a list only the first, so that no row meets two."""
     if not len(mine) or not len(theirs):
         return np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(theirs) < len(mine):
+        # The few are looked for among the many.
+        its, ours = _matching(theirs, mine)
+        return ours, its
     found = np.minimum(np.searchsorted(theirs, mine), len(theirs) - 1)
     at = np.flatnonzero(theirs[found] == mine)
     once = np.diff(found[at], prepend=-1) != 0

@@ -55,6 +55,30 @@ def test_what_is_the_same_has_equal_encodings(sides: tuple[Sample, Sample], cuts
             assert alike[number]
 
 
+@pytest.mark.parametrize(
+    ("logical", "bad"),
+    [
+        (LogicalType("json"), '{"a":1,"a":2}'),
+        (LogicalType("uuid"), "nonsense"),
+        (LogicalType("decimal"), "NaN"),
+        (LogicalType("decimal", 60, 2), "1.005"),
+    ],
+    ids=str,
+)
+def test_null_is_not_a_value_without_encoding(logical: LogicalType, bad: str) -> None:
+    """NULL has an encoding, whatever stands on the other side; two values without one may be called the same, and are named."""
+    contract = Contract((("c", logical),))
+    sides = [None, bad, None, bad], [bad, None, None, bad]
+    for one, other in (sides, sides[::-1]):
+        first, second = (pa.table({"c": pa.array(side, logical.arrow)}) for side in (one, other))
+        same = same_rows(first, second, contract)
+        assert same is not None
+        assert same.tolist()[:3] == [False, False, True]
+        lacking = without_encoding(first, contract)
+        assert lacking is not None
+        assert lacking.tolist() == [value == bad for value in one]
+
+
 def test_two_widths_of_one_type_are_left_to_their_encodings() -> None:
     """A column that came in another Arrow type is never called the same: whoever encodes it finds out."""
     contract = Contract((("c", LogicalType("text")),))

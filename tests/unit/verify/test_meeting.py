@@ -21,6 +21,7 @@ from migrate.verify.verdict import SideName
 
 CONTRACT = Contract((("k", LogicalType("integer")), ("v", LogicalType("text"))), ("k",))
 NONCE = "00" * 16
+LIKENESS = ByEncoding(CONTRACT, NONCE)
 Row = tuple[int, str | None]
 Chunks = list[list[Row]]
 
@@ -33,10 +34,10 @@ def table(rows: Sequence[Row]) -> pa.Table:
     return pa.table({"k": pa.array([k for k, _ in rows], pa.int64()), "v": pa.array([v for _, v in rows], pa.string())})
 
 
-def met(source: list[pa.Table], target: list[pa.Table]) -> dict[SideName, BucketSums]:
+def met(source: list[pa.Table], target: list[pa.Table], likeness: ByEncoding = LIKENESS) -> dict[SideName, BucketSums]:
     """The sums of both sides, each added by a thread of its own."""
     sums: dict[SideName, BucketSums] = {"source": BucketSums(BY_HASH), "target": BucketSums(BY_HASH)}
-    one = Meeting(ByEncoding(CONTRACT, NONCE), sums)
+    one = Meeting(likeness, sums)
 
     def walk(side: SideName, chunks: list[pa.Table]) -> None:
         with one.attended(side):
@@ -107,6 +108,47 @@ def test_a_row_without_encoding_meets_nobody() -> None:
     rows = pa.table({"k": pa.array([1, 2], pa.int64()), "v": damaged})
     sums = check([rows], [rows])
     assert [(each.poison, each.met) for each in sums.values()] == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_null_meets_no_value_without_encoding(turned: bool) -> None:
+    """A document with a key twice beside NULL: one side is poisoned and the bucket differs."""
+    contract = Contract((("k", LogicalType("integer")), ("v", LogicalType("json"))), ("k",))
+    tables = [pa.table({"k": [1, 2], "v": ["1", value]}) for value in ('{"a":1,"a":2}', None)]
+    source, target = tables[::-1] if turned else tables
+    sums = met([source], [target], ByEncoding(contract, NONCE))
+    assert sums["source"].met == 1
+    assert (sums["source"].poison, sums["target"].poison) == ((0, 1) if turned else (1, 0))
+    assert len(sums["source"].differing(sums["target"])) == 1
+
+
+@pytest.mark.parametrize("alone_in_each", [1, 3])
+def test_rows_that_meet_nobody_hold_only_their_own_memory(alone_in_each: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each chunk a few rows find none, side by side or not: what waits is these rows, in few pieces, however many chunks there were."""
+    monkeypatch.setattr(meeting_module, "ROOM", 300_000)
+    most: dict[str, int] = {"bytes": 0, "pieces": 0}
+    make_room = Meeting._make_room
+
+    def watched(self: Meeting, mine: Any) -> Any:
+        found = make_room(self, mine)
+        for waiting in self._waiting.values():
+            most["bytes"] = max(most["bytes"], sum(each._rows.get_total_buffer_size() for each in waiting))
+            most["pieces"] = max(most["pieces"], len(waiting))
+        return found
+
+    monkeypatch.setattr(Meeting, "_make_room", watched)
+    sides = []
+    for value in ("a" * 1000, "b" * 1000):
+        rows = [
+            [(chunk * 100 + n, value if n in (7, 8, 90)[:alone_in_each] else "v" * 1000) for n in range(100)]
+            for chunk in range(300)
+        ]
+        sides.append([table(each) for each in rows])
+    sums = check(*sides)
+    assert sums["source"].met == 300 * (100 - alone_in_each)
+    assert most["pieces"] <= 66
+    # Twice the room, and the chunks that are just coming.
+    assert most["bytes"] < 2 * 300_000 + 3 * 110_000
 
 
 def test_one_altered_row_is_the_difference() -> None:
