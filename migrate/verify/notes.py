@@ -42,7 +42,7 @@ NOTES: Final[dict[str, tuple[str, str]]] = {
     "rows_that_differ": ("rows that differ", "不一致的行"),
     "a_total": ("a control total of {target}", "{target} 的控制总数"),
     "unread": ("{rows} cannot be read without loss", "有 {count} 行无法无损读取"),
-    "unencoded": ("{rows} have no row encoding (docs/checksum.md)", "有 {count} 行没有行编码（见 docs/checksum.md）"),
+    "unencoded": ("{rows} without a row encoding (docs/checksum.md)", "有 {count} 行没有行编码（见 docs/checksum.md）"),
     "tables_empty": (
         "are empty: a wrong name of another empty table looks the same (--allow-empty)",
         "均为空：表名有误时的结果与此相同（--allow-empty）",
