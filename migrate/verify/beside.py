@@ -6,10 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeAlias
 
-Watch: TypeAlias = Callable[[str, int], None]
-"""Hears of which side so many more rows were read, and may raise to stop."""
+from migrate.verify.both import Watch
 
 
 class _StoppedError(Exception):

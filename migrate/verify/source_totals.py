@@ -18,7 +18,8 @@ from migrate.errors import ConnectionLost, Interrupted, MigrateError
 from migrate.mapping.totals import ProgramTotal
 from migrate.stores.port import Origin, SumsReader
 from migrate.units import count_text
-from migrate.verify.beside import Watch, beside
+from migrate.verify.beside import beside
+from migrate.verify.both import Watch
 from migrate.verify.notes import Note
 from migrate.verify.replay import Replay
 from migrate.verify.source_questions import (

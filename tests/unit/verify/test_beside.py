@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from migrate.verify.beside import Watch, beside
+from migrate.verify.beside import beside
+from migrate.verify.both import Watch
 
 
 class Boom(Exception):
